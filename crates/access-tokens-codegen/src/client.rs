@@ -1,0 +1,190 @@
+//! A checked document to formatted Rust: openapiv3 -> progenitor -> prettyplease, with our settings and the banner.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use openapiv3::OpenAPI;
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
+use quote::quote;
+use schemars::schema::{InstanceType, SchemaObject, SingleOrVec};
+use serde_json::Value;
+
+use crate::{Error, Spec, preflight};
+
+const BANNER: &str = "\
+// @generated from the files in specs/. Do not edit: change the overlay there and run `cargo xtask regen`.\n";
+
+/// The client of one spec.
+pub(crate) fn generate(spec: &Spec) -> Result<String, Error> {
+    let failed = |reason: String| Error::Generator { file: spec.file(), reason };
+
+    let mut document = spec.document.clone();
+    normalize(&mut document);
+    preflight::check(spec.file(), &document)?;
+    let document: OpenAPI =
+        serde_path_to_error::deserialize(document).map_err(|e| failed(format!("not an OpenAPI 3.0 document: {e}")))?;
+    // Preflight knows the panics of this version of the generator. One that it missed must still end as an error.
+    let tokens = catch_unwind(AssertUnwindSafe(|| Generator::new(&settings()).generate_tokens(&document)))
+        .map_err(|panic| failed(panic_message(&*panic)))?
+        .map_err(|e| failed(e.to_string()))?;
+    let hooks = hooks();
+    let file: syn::File =
+        syn::parse2(quote!(#tokens #hooks)).map_err(|e| failed(format!("wrote Rust that doesn't parse: {e}")))?;
+    doubled_names(&file).map_err(failed)?;
+
+    let inputs: String = spec.inputs.iter().map(|(name, hash)| format!("// {name} sha256 {hash}\n")).collect();
+    Ok(format!("{BANNER}{inputs}\n{}", prettyplease::unparse(&file)))
+}
+
+/// `mod.rs`: one public module for each spec.
+pub(crate) fn module_list(specs: &[Spec]) -> String {
+    let modules: String = specs
+        .iter()
+        .map(|spec| {
+            let text = |pointer| {
+                let text = spec.document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            };
+            format!(
+                "\n/// {} {}, from `specs/{}`.\npub mod {module} {{\n    include!(\"{module}.rs\");\n}}\n",
+                text("/info/title"),
+                text("/info/version"),
+                spec.file(),
+                module = spec.module,
+            )
+        })
+        .collect();
+    format!("{BANNER}{modules}")
+}
+
+fn settings() -> GenerationSettings {
+    let password = SchemaObject { format: Some("password".to_owned()), ..Default::default() };
+    let text =
+        SchemaObject { instance_type: Some(SingleOrVec::Single(Box::new(InstanceType::String))), ..password.clone() };
+    let mut settings = GenerationSettings::new();
+    settings
+        .with_interface(InterfaceStyle::Positional)
+        // A forgotten hook is a compile error.
+        .with_hooks(HooksMode::Expected)
+        .with_inner_type(quote!(crate::hooks::Authentication))
+        // Sorted, so that what is printed of it doesn't change from run to run.
+        .with_map_type("::std::collections::BTreeMap")
+        .with_conversion(text, "crate::Secret", [].into_iter())
+        .with_conversion(password, "crate::SecretValue", [].into_iter());
+    settings
+}
+
+/// What needn't trouble the generator: the `pattern` of strings and three formats, which would need further crates here to
+/// check what is the server's to check, and carriage returns, which no comment can hold.
+fn normalize(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\r') => *text = text.replace('\r', ""),
+        Value::Array(items) => items.iter_mut().for_each(normalize),
+        Value::Object(members) => {
+            // A property of such a name is an object.
+            members.retain(|name, value| match (name.as_str(), value.as_str()) {
+                ("pattern", Some(_)) => false,
+                ("format", Some(format)) => !["uuid", "date", "date-time"].contains(&format),
+                _ => true,
+            });
+            members.values_mut().for_each(normalize);
+        }
+        _ => {}
+    }
+}
+
+/// The hooks must stand in the crate that owns `Client`; the work is in the hand-written `hooks.rs`.
+fn hooks() -> proc_macro2::TokenStream {
+    quote! {
+        impl ClientHooks<crate::hooks::Authentication> for Client {
+            async fn pre<E>(
+                &self,
+                request: &mut reqwest::Request,
+                _: &OperationInfo,
+            ) -> std::result::Result<(), Error<E>> {
+                crate::hooks::pre(self.inner(), request);
+                Ok(())
+            }
+
+            async fn exec(
+                &self,
+                request: reqwest::Request,
+                _: &OperationInfo,
+            ) -> reqwest::Result<reqwest::Response> {
+                crate::hooks::exec(self.client(), request).await
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panicked without a message")
+        .to_owned()
+}
+
+/// Two things of one name would parse, but not compile; the compiler's message wouldn't lead back to the spec.
+fn doubled_names(file: &syn::File) -> Result<(), String> {
+    #[derive(Default)]
+    struct Names {
+        doubled: Vec<String>,
+    }
+    impl Names {
+        fn check(&mut self, what: &str, names: impl Iterator<Item = String>) {
+            let mut seen = std::collections::BTreeSet::new();
+            for name in names {
+                if !seen.insert(name.clone()) {
+                    self.doubled.push(format!("{what} `{name}`"));
+                }
+            }
+        }
+    }
+    impl<'ast> syn::visit::Visit<'ast> for Names {
+        fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+            let fields = item.fields.iter().filter_map(|field| field.ident.as_ref());
+            self.check(&format!("field of `{}`", item.ident), fields.map(ToString::to_string));
+        }
+        fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+            let variants = item.variants.iter().map(|variant| variant.ident.to_string());
+            self.check(&format!("variant of `{}`", item.ident), variants);
+        }
+        fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+            let methods = item.items.iter().filter_map(|item| match item {
+                syn::ImplItem::Fn(method) => Some(method),
+                _ => None,
+            });
+            self.check("method", methods.clone().map(|method| method.sig.ident.to_string()));
+            for method in methods {
+                let arguments = method.sig.inputs.iter().filter_map(|argument| match argument {
+                    syn::FnArg::Typed(argument) => match &*argument.pat {
+                        syn::Pat::Ident(name) => Some(name.ident.to_string()),
+                        _ => None,
+                    },
+                    syn::FnArg::Receiver(_) => None,
+                });
+                self.check(&format!("argument of `{}`", method.sig.ident), arguments);
+            }
+        }
+        fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+            if let Some((_, items)) = &item.content {
+                let types = items.iter().filter_map(|item| match item {
+                    syn::Item::Struct(item) => Some(item.ident.to_string()),
+                    syn::Item::Enum(item) => Some(item.ident.to_string()),
+                    _ => None,
+                });
+                self.check(&format!("type in `{}`", item.ident), types);
+            }
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+
+    let mut names = Names::default();
+    syn::visit::Visit::visit_file(&mut names, file);
+    if names.doubled.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("wrote two things of one name ({}); rename one of them in the overlay", names.doubled.join(", ")))
+    }
+}

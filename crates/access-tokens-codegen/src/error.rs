@@ -1,0 +1,92 @@
+//! Why a spec can't become a client. Each message names the file and, where there is one, the place in it.
+
+use std::fmt;
+
+/// Why generation failed. `Display` tells what was wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder couldn't be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file isn't the YAML document it should be.
+    #[error("{file}: {reason}")]
+    Document {
+        /// The file.
+        file: String,
+        /// What is wrong, with line and column where the parser gave them.
+        reason: String,
+    },
+    /// An overlay action no longer fits its spec.
+    #[error(
+        "{file}: actions[{index}] (quirk `{quirk}`, target {target}): {reason}; fixed upstream? If so, delete the action and its quirk"
+    )]
+    Overlay {
+        /// The overlay file.
+        file: String,
+        /// The action's place in the list, from 0.
+        index: usize,
+        /// The action's `x-quirk`.
+        quirk: String,
+        /// The action's JSONPath.
+        target: String,
+        /// What didn't fit.
+        reason: String,
+    },
+    /// The generator would panic on this spec, or write code that doesn't compile or is unsafe to use.
+    #[error("{file}: the generator can't use this specification:{}", list(.findings))]
+    Preflight {
+        /// The spec.
+        file: String,
+        /// All that was found.
+        findings: Vec<Finding>,
+    },
+    /// The generator failed on a case that preflight doesn't know.
+    #[error("{file}: the generator failed: {reason}; preflight doesn't know this case yet")]
+    Generator {
+        /// The spec.
+        file: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// One thing in a spec that the generator can't use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Finding {
+    /// JSON pointer (RFC 6901) into the overlaid document.
+    pub pointer: String,
+    /// The operation, as its `operationId` or `METHOD /path`; `None` outside operations.
+    pub operation: Option<String>,
+    /// What the generator would do, and what to change.
+    pub reason: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = &self.operation {
+            write!(f, "operation `{operation}`, ")?;
+        }
+        write!(f, "at {}: {}", if self.pointer.is_empty() { "the top" } else { &self.pointer }, self.reason)
+    }
+}
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("\n  - {finding}")).collect()
+}
+
+impl Error {
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.display().to_string(), source }
+    }
+
+    pub(crate) fn document(file: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Document { file: file.into(), reason: reason.to_string() }
+    }
+}

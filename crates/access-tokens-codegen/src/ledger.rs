@@ -1,0 +1,108 @@
+//! The quirk ledger, `specs/quirks.yaml`: every place where spec and server, or spec and generator, disagree.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Error, overlay, source};
+
+/// The ledger's file name in `specs/`.
+pub(crate) const FILE: &str = "quirks.yaml";
+
+/// One place where a spec and the truth disagree.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Quirk {
+    /// Unique, in kebab case; overlay actions name it as `x-quirk`.
+    pub id: String,
+    /// The raw module of the spec, or `both`.
+    pub provider: String,
+    /// JSON pointers into the spec as published, and what stands there: of an object the members that matter, `null` for one
+    /// that isn't there. Empty for a quirk of the server that no line of the spec shows.
+    #[serde(default)]
+    pub pointers: BTreeMap<String, Value>,
+    /// What the spec says.
+    pub spec: String,
+    /// What is true, and how we know.
+    pub truth: String,
+    /// Where it is handled.
+    pub handled: Vec<Handling>,
+    /// The tests that pin it, as `path::function`; the path is relative to the workspace.
+    pub tests: Vec<String>,
+}
+
+impl Quirk {
+    /// The pointers that no longer show the quirk in `spec`, the document as published.
+    pub fn gone(&self, spec: &Value) -> Vec<&str> {
+        let holds = |pointer: &str, was| spec.pointer(pointer).is_some_and(|found| overlay::holds(found, was));
+        self.pointers
+            .iter()
+            .filter(|(pointer, was)| !holds(pointer, was))
+            .map(|(pointer, _)| pointer.as_str())
+            .collect()
+    }
+}
+
+/// Where a quirk is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Handling {
+    /// By an action of the overlay.
+    Overlay,
+    /// By the hand-written hooks of the raw crate.
+    Hook,
+    /// By the facade.
+    Facade,
+    /// Knowing is enough.
+    None,
+}
+
+/// Reads the ledger from the folder `specs`.
+///
+/// # Errors
+/// The file can't be read, isn't a list of quirks, or names an id twice.
+pub fn read(specs: &Path) -> Result<Vec<Quirk>, Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Ledger {
+        quirks: Vec<Quirk>,
+    }
+    let path = specs.join(FILE);
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+    // Through the reader of specs first, since it finds doubled keys.
+    let value = source::parse(FILE, &text)?;
+    let Ledger { quirks } = serde_json::from_value(value).map_err(|e| Error::document(FILE, e))?;
+    let mut ids = std::collections::BTreeSet::new();
+    for quirk in &quirks {
+        if !ids.insert(&quirk.id) {
+            return Err(Error::document(FILE, format!("the id `{}` stands twice", quirk.id)));
+        }
+    }
+    Ok(quirks)
+}
+
+/// The ledger as the Markdown table that the README shows.
+pub(crate) fn table(quirks: &[Quirk]) -> String {
+    let rows = quirks.iter().map(|quirk| {
+        let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let provider = match quirk.provider.as_str() {
+            "onence" => "1NCE",
+            "worldline" => "Worldline",
+            other => other,
+        };
+        let handled: Vec<_> = quirk.handled.iter().map(|handling| format!("{handling:?}").to_lowercase()).collect();
+        format!(
+            "| `{}` | {provider} | {} | {} | {} |\n",
+            quirk.id,
+            cell(&quirk.spec),
+            cell(&quirk.truth),
+            handled.join(", ")
+        )
+    });
+    let head =
+        "| quirk | provider | what the spec says | what is true | handled in |\n| --- | --- | --- | --- | --- |\n";
+    head.to_owned() + &rows.collect::<String>()
+}

@@ -1,0 +1,129 @@
+//! OpenAPI Overlay 1.0, stricter than the standard: an action must name its quirk and what it expects to find, and it
+//! must find it. An action that no longer applies means that upstream changed, and a workaround nobody needs is deleted.
+
+use roas_overlay::{
+    apply::Apply,
+    common::apply::{compile_path, locate},
+    v1_0::{Action, Overlay},
+    validation::Validate,
+};
+use serde_json::Value;
+
+use crate::Error;
+
+/// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order.
+pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<Vec<String>, Error> {
+    let overlay: Overlay = serde_json::from_value(overlay)
+        .map_err(|e| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}")))?;
+    overlay
+        .validate(Default::default())
+        .map_err(|e| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}")))?;
+
+    let spec = file.replace(".overlay.", ".openapi.");
+    if overlay.extends.as_ref().is_some_and(|extends| *extends != spec) {
+        return Err(Error::document(file, format!("`extends` must name {spec}, the specification beside it")));
+    }
+
+    let mut quirks = Vec::new();
+    for (index, action) in overlay.actions.iter().enumerate() {
+        let quirk = required(file, index, action, "x-quirk")?
+            .as_str()
+            .ok_or_else(|| Error::document(file, format!("actions[{index}]: x-quirk must be text")))?
+            .to_owned();
+        let was = required(file, index, action, "x-was")?;
+        if was.as_object().is_some_and(|was| was.is_empty()) {
+            return Err(Error::document(
+                file,
+                format!("actions[{index}] (target {}): x-was expects nothing", action.target),
+            ));
+        }
+        let misfit = |reason: String| Error::Overlay {
+            file: file.to_owned(),
+            index,
+            quirk: quirk.clone(),
+            target: action.target.clone(),
+            reason,
+        };
+
+        let path = compile_path(&action.target).map_err(|e| misfit(format!("isn't a JSONPath: {e}")))?;
+        let matches = locate(document, &path);
+        if matches.is_empty() {
+            return Err(misfit("matches nothing".to_owned()));
+        }
+        for pointer in &matches {
+            let found = document.pointer(pointer).unwrap_or(&Value::Null);
+            // What is removed is lost, so it must be known whole; an update leaves the rest as it is.
+            let as_expected = if action.is_remove() {
+                equals(found, was, action.target.ends_with(".properties"))
+            } else {
+                holds(found, was)
+            };
+            if !as_expected {
+                return Err(misfit(format!("the expected value (x-was: {was}) isn't at {pointer}")));
+            }
+            let update = action.update.as_ref().filter(|_| !action.is_remove());
+            if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {
+                let reason = format!("actions[{index}] (target {}): x-was doesn't say what `{key}` was", action.target);
+                return Err(Error::document(file, reason));
+            }
+        }
+
+        let before = document.clone();
+        let alone = Overlay { actions: vec![action.clone()], ..overlay.clone() };
+        alone.apply(document, Default::default()).map_err(|e| misfit(e.kind.to_string()))?;
+        if *document == before {
+            return Err(misfit("changes nothing".to_owned()));
+        }
+        quirks.push(quirk);
+    }
+    Ok(quirks)
+}
+
+fn required<'a>(file: &str, index: usize, action: &'a Action, key: &str) -> Result<&'a Value, Error> {
+    action
+        .extensions
+        .as_ref()
+        .and_then(|extensions| extensions.get(key))
+        .ok_or_else(|| Error::document(file, format!("actions[{index}] (target {}): {key} is missing", action.target)))
+}
+
+/// Whether `found` is what `was` says, but for words to people. In a map of `named` things no key means words.
+fn equals(found: &Value, was: &Value, named: bool) -> bool {
+    match (found, was) {
+        (Value::Object(found), Value::Object(was)) => {
+            let known = |(key, found): (&String, &Value)| {
+                !named && is_words(key)
+                    || was.get(key).is_some_and(|was| equals(found, was, key == "properties" && !named))
+            };
+            found.iter().all(known) && was.iter().all(|(key, was)| was.is_null() || found.contains_key(key))
+        }
+        (found, was) => found == was,
+    }
+}
+
+/// The first member that `update` would replace without `was` having said what it was.
+fn unmentioned(found: &Value, update: &Value, was: &Value) -> Option<String> {
+    let (found, update) = (found.as_object()?, update.as_object()?);
+    update.iter().find_map(|(key, update)| {
+        let found = found.get(key).filter(|_| !is_words(key))?;
+        match was.get(key) {
+            None => Some(key.clone()),
+            Some(was) => unmentioned(found, update, was),
+        }
+    })
+}
+
+fn is_words(key: &str) -> bool {
+    matches!(key, "title" | "summary" | "description" | "example" | "examples")
+}
+
+/// Whether `found` holds what `was` expects: an object its members (`null`: no such member), anything else the same value.
+pub(crate) fn holds(found: &Value, was: &Value) -> bool {
+    match (found, was) {
+        (Value::Object(found), Value::Object(was)) => was.iter().all(|(key, was)| match (found.get(key), was) {
+            (None, was) => was.is_null(),
+            (Some(found), was) => holds(found, was),
+        }),
+        (found, was) => found == was,
+    }
+}

@@ -1,0 +1,146 @@
+//! What the generator can't use, found before it is called: each of these makes progenitor 0.15 panic, fail without a
+//! place, or write code that doesn't compile, drops a request's meaning or prints a secret.
+
+mod operation;
+mod schema;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{Error, Finding, source::escape};
+
+/// Everything that the generator can't use in `document`, the contents of `file` as it gets them, as one error.
+pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
+    let mut preflight = Preflight::new(document);
+    preflight.run();
+    let mut findings = preflight.findings;
+    findings.sort();
+    findings.dedup();
+    if findings.is_empty() { Ok(()) } else { Err(Error::Preflight { file, findings }) }
+}
+
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+struct Preflight<'a> {
+    document: &'a Value,
+    operation: Option<String>,
+    /// The schemas that become types, by the type's name.
+    types: BTreeMap<String, Node<'a>>,
+    findings: Vec<Finding>,
+}
+
+/// A node after its `$ref`s were followed, with the pointer of where it really stands.
+struct Node<'a> {
+    pointer: String,
+    value: &'a Value,
+}
+
+impl<'a> Preflight<'a> {
+    fn new(document: &'a Value) -> Self {
+        Self { document, operation: None, types: BTreeMap::new(), findings: Vec::new() }
+    }
+
+    fn find(&mut self, pointer: impl Into<String>, reason: impl Into<String>) {
+        let pointer = pointer.into();
+        let operation = self.operation.clone().or_else(|| self.operation_at(&pointer));
+        self.findings.push(Finding { pointer, operation, reason: reason.into() });
+    }
+
+    /// The operation that a pointer leads into.
+    fn operation_at(&self, pointer: &str) -> Option<String> {
+        let mut segments = pointer.strip_prefix("/paths/")?.split('/');
+        let (path, method) = (segments.next()?, segments.next().filter(|segment| METHODS.contains(segment))?);
+        let operation = self.document.pointer(&format!("/paths/{path}/{method}"))?;
+        Some(called(operation, method, &path.replace("~1", "/").replace("~0", "~")))
+    }
+
+    fn run(&mut self) {
+        match self.document.get("openapi") {
+            Some(Value::String(version)) if version.trim().starts_with("3.0.") => {}
+            Some(version) => {
+                self.find(
+                    "/openapi",
+                    format!("version {version} isn't supported, only 3.0.x; convert the file to 3.0"),
+                );
+                // Everything below is written for 3.0.
+                return;
+            }
+            None => {
+                self.find("", "there is no `openapi` member; is it an OpenAPI file?");
+                return;
+            }
+        }
+        match self.document.pointer("/info/version").and_then(Value::as_str) {
+            Some(version) if version.bytes().all(|b| (0x20..0x7f).contains(&b)) => {}
+            Some(_) => self.find("/info/version", "a version outside ASCII makes every call of the client panic"),
+            None => self.find("/info", "`version` must be text"),
+        }
+        self.references(self.document, "", false);
+        self.component_schemas();
+        self.operations();
+    }
+
+    /// Every `$ref` leads to a component of this file. In a map of `named` things no key has a meaning.
+    fn references(&mut self, value: &'a Value, pointer: &str, named: bool) {
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.references(item, &format!("{pointer}/{index}"), false);
+                }
+            }
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref").filter(|_| !named)
+                    && self.component(reference).is_none()
+                {
+                    let reason = format!("`{reference}` isn't a component of this file (#/components/<kind>/<name>)");
+                    self.find(format!("{pointer}/$ref"), reason);
+                }
+                for (key, value) in map.iter().filter(|(key, value)| named || !holds_values(key, value)) {
+                    let names = !named && matches!(key.as_str(), "properties" | "schemas" | "responses" | "parameters");
+                    self.references(value, &format!("{pointer}/{}", escape(key)), names);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn component(&self, reference: &str) -> Option<Node<'a>> {
+        let pointer = reference.strip_prefix('#')?;
+        let mut segments = pointer.split('/').skip(1);
+        (segments.next()? == "components" && segments.count() == 2).then_some(())?;
+        Some(Node { pointer: pointer.to_owned(), value: self.document.pointer(pointer)? })
+    }
+
+    /// Follows `$ref`s. `None` where one leads nowhere (reported by [`Self::references`]) or in a circle.
+    fn resolve(&mut self, pointer: &str, mut value: &'a Value) -> Option<Node<'a>> {
+        let mut place = pointer.to_owned();
+        for _ in 0..32 {
+            match value.get("$ref").and_then(Value::as_str) {
+                None => return Some(Node { pointer: place, value }),
+                Some(reference) => {
+                    let node = self.component(reference)?;
+                    (place, value) = (node.pointer, node.value);
+                }
+            }
+        }
+        self.find(pointer, "the reference leads in a circle");
+        None
+    }
+}
+
+/// An operation as people know it: its `operationId` or `METHOD /path`.
+fn called(operation: &Value, method: &str, path: &str) -> String {
+    let id = operation.get("operationId").and_then(Value::as_str);
+    id.map_or_else(|| format!("{} {path}", method.to_uppercase()), ToOwned::to_owned)
+}
+
+/// Whether a member holds values rather than OpenAPI: an example, a default, an extension.
+fn holds_values(key: &str, value: &Value) -> bool {
+    match key {
+        "example" | "examples" | "enum" => true,
+        // Of a set of responses it is one.
+        "default" => !value.is_object(),
+        key => key.starts_with("x-"),
+    }
+}

@@ -1,0 +1,193 @@
+//! Finds the specs and reads them: files -> YAML -> JSON document -> overlay.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, overlay};
+
+const SPEC_ENDING: &str = ".openapi.yaml";
+const OVERLAY_ENDING: &str = ".overlay.yaml";
+/// Names that the raw crate or its generated code has for something else, and the ledger's word for every provider.
+const RESERVED: [&str; 12] = [
+    "both",
+    "core",
+    "generated",
+    "hooks",
+    "mod",
+    "progenitor_client",
+    "reqwest",
+    "secret",
+    "serde",
+    "serde_json",
+    "serde_urlencoded",
+    "std",
+];
+
+/// One spec with its overlay applied.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Spec {
+    /// The raw module's name: `onence` for `onence.openapi.yaml`.
+    pub module: String,
+    /// The document as published.
+    pub upstream: Value,
+    /// The document that the client is generated from.
+    pub document: Value,
+    /// The `x-quirk` of each overlay action, in order.
+    pub quirks: Vec<String>,
+    /// File name and SHA-256 (lower-case hex) of the spec and, where there is one, its overlay.
+    pub inputs: Vec<(String, String)>,
+}
+
+impl Spec {
+    /// The spec's file name.
+    pub fn file(&self) -> String {
+        format!("{}{SPEC_ENDING}", self.module)
+    }
+
+    /// The document that the client is generated from, as YAML.
+    ///
+    /// # Errors
+    /// It can't be written as YAML.
+    pub fn overlaid_yaml(&self) -> Result<String, Error> {
+        serde_yaml::to_string(&self.document).map_err(|e| Error::document(self.file(), e))
+    }
+}
+
+/// Reads every `<module>.openapi.yaml` in `folder`, in the order of their names.
+pub(crate) fn load_all(folder: &Path) -> Result<Vec<Spec>, Error> {
+    let names = names(folder)?;
+    let modules: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(SPEC_ENDING)).collect();
+    if let Some(orphan) =
+        names.iter().filter_map(|name| name.strip_suffix(OVERLAY_ENDING)).find(|module| !modules.contains(module))
+    {
+        return Err(Error::document(
+            format!("{orphan}{OVERLAY_ENDING}"),
+            format!("there is no {orphan}{SPEC_ENDING} that it could apply to; rename or delete it"),
+        ));
+    }
+    if modules.is_empty() {
+        return Err(Error::document(
+            folder.display().to_string(),
+            format!("holds no <module>{SPEC_ENDING}; put a specification there"),
+        ));
+    }
+    modules.into_iter().map(|module| load(folder, module)).collect()
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let name = entry.map_err(|e| Error::io(folder, e))?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name.ends_with(SPEC_ENDING) || name.ends_with(OVERLAY_ENDING) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
+    let (file, text) = read(folder.join(format!("{module}{SPEC_ENDING}")))?;
+    if RESERVED.contains(&module) {
+        return Err(Error::document(
+            file,
+            format!("`{module}` has another meaning in the raw crate; name the file otherwise"),
+        ));
+    }
+    if syn::parse_str::<syn::Ident>(module).is_err() || module != module.to_lowercase() {
+        return Err(Error::document(
+            file,
+            format!(
+                "`{module}` can't be a Rust module; name the file with a lower-case letter first, then letters, digits and `_`"
+            ),
+        ));
+    }
+    let upstream = parse(&file, &text)?;
+    let mut spec = Spec {
+        module: module.to_owned(),
+        document: upstream.clone(),
+        upstream,
+        quirks: Vec::new(),
+        inputs: vec![(file, sha256(&text))],
+    };
+    let path = folder.join(format!("{module}{OVERLAY_ENDING}"));
+    if path.exists() {
+        let (file, text) = read(path)?;
+        let overlay = parse(&file, &text)?;
+        spec.inputs.push((file.clone(), sha256(&text)));
+        spec.quirks = overlay::apply(&file, overlay, &mut spec.document)?;
+    }
+    Ok(spec)
+}
+
+fn read(path: PathBuf) -> Result<(String, String), Error> {
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, text))
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// YAML text to a JSON document. A key that stands twice is an error: parsed straight into JSON, the last would win in
+/// silence.
+pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
+    let mut yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| Error::document(file, e))?;
+    yaml.apply_merge().map_err(|e| Error::document(file, e))?;
+    match to_json(yaml, String::new()).map_err(|reason| Error::document(file, reason))? {
+        Value::Null => Err(Error::document(file, "is empty")),
+        value @ Value::Object(_) => Ok(value),
+        _ => Err(Error::document(file, "isn't a YAML mapping; is it the file that was meant?")),
+    }
+}
+
+fn to_json(yaml: serde_yaml::Value, pointer: String) -> Result<Value, String> {
+    Ok(match yaml {
+        serde_yaml::Value::Null => Value::Null,
+        serde_yaml::Value::Bool(b) => b.into(),
+        serde_yaml::Value::String(s) => s.into(),
+        serde_yaml::Value::Number(n) => serde_json::to_value(&n)
+            .ok()
+            .filter(|value| !value.is_null())
+            .ok_or_else(|| format!("at {pointer}: {n} is no JSON number"))?,
+        serde_yaml::Value::Sequence(items) => Value::Array(
+            items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| to_json(item, format!("{pointer}/{index}")))
+                .collect::<Result<_, _>>()?,
+        ),
+        serde_yaml::Value::Mapping(entries) => {
+            let mut map = Map::new();
+            for (key, value) in entries {
+                // Status codes come without quotes: `200:` is a number in YAML.
+                let key = match key {
+                    serde_yaml::Value::String(s) => s,
+                    serde_yaml::Value::Number(n) => n.to_string(),
+                    serde_yaml::Value::Bool(b) => b.to_string(),
+                    _ => return Err(format!("at {pointer}: a key must be text")),
+                };
+                let place = format!("{pointer}/{}", escape(&key));
+                let value = to_json(value, place.clone())?;
+                if map.insert(key, value).is_some() {
+                    return Err(format!("at {place}: the key stands twice, once with quotes and once without"));
+                }
+            }
+            Value::Object(map)
+        }
+        serde_yaml::Value::Tagged(tagged) => return Err(format!("at {pointer}: the tag {} isn't JSON", tagged.tag)),
+    })
+}
+
+/// A member's name as a segment of a JSON pointer (RFC 6901 section 3).
+pub(crate) fn escape(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}
