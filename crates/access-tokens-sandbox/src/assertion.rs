@@ -1,0 +1,261 @@
+//! Client assertions (`private_key_jwt`, RFC 7523), checked as Keycloak checks them, in its order and with its words.
+//!
+//! The claims are checked here rather than by a JWT library, because the point is Keycloak's rules, not the usual ones.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::certificate::VerifyingKey;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// How far the client's clock may be ahead, in seconds.
+const ALLOWED_SKEW_S: i64 = 15;
+
+/// How long an assertion is good for at most, in seconds.
+const LONGEST_LIFE_S: i64 = 60;
+
+/// What of the form concerns an assertion.
+pub(crate) struct Assertion<'a> {
+    /// `client_assertion_type`
+    pub(crate) kind: Option<&'a str>,
+    /// `client_assertion`
+    pub(crate) jwt: Option<&'a str>,
+    pub(crate) client_id: Option<&'a str>,
+}
+
+pub(crate) enum Refused {
+    /// With the `error_description`.
+    Because(String),
+    UnknownClient,
+    /// The client is known, but proves itself in another way.
+    NotForThisClient,
+}
+
+/// Whether the assertion holds at `now` (seconds since 1970); its `jti` is used up then.
+///
+/// `keys_of` gives the keys of a client: none for one that isn't known, `Some(None)` for one that has no keys.
+pub(crate) fn verify<'k>(
+    assertion: Assertion<'_>,
+    keys_of: impl FnOnce(&str) -> Option<Option<&'k Vec<VerifyingKey>>>,
+    audiences: &[String],
+    now: i64,
+    used_ids: &UsedIds,
+) -> Result<(), Refused> {
+    match assertion.kind {
+        Some(JWT_BEARER) => {}
+        None => return fails("Parameter client_assertion_type is missing"),
+        Some(other) => {
+            return fails(format!(
+                "Parameter client_assertion_type has value '{other}' but expected is '{JWT_BEARER}'"
+            ));
+        }
+    }
+    let Some(jwt) = assertion.jwt else {
+        return fails("client_assertion parameter missing");
+    };
+    let Some(jws) = Jws::parse(jwt) else {
+        return fails(failed("Failed to parse JWT"));
+    };
+    let claims = &jws.claims;
+
+    let Some(subject) = &claims.sub else {
+        return fails("Token sub claim is required");
+    };
+    if assertion.client_id.is_some_and(|client_id| client_id != subject) {
+        return fails("client_id parameter does not match sub claim");
+    }
+    if claims.iss.as_ref() != Some(subject) {
+        return fails(failed("Issuer mismatch. The issuer should match the subject"));
+    }
+    let keys = match keys_of(subject) {
+        None => return Err(Refused::UnknownClient),
+        Some(None) => return Err(Refused::NotForThisClient),
+        Some(Some(keys)) => keys,
+    };
+
+    if jws.header.alg.as_deref() != Some("RS256") {
+        return fails("Invalid signature algorithm");
+    }
+    let kid = jws.header.kid.as_deref();
+    let Some(key) = keys.iter().find(|key| Some(key.fingerprint.as_str()) == kid) else {
+        return fails("Unable to load public key");
+    };
+    if !key.verifies(jws.signed.as_bytes(), &jws.signature) {
+        return fails(failed("Signature on JWT token failed validation"));
+    }
+    if !key.is_valid_at(now) {
+        return fails(failed("Certificate is expired or not yet valid"));
+    }
+
+    let audience = claims.aud.as_ref().map_or(&[][..], OneOrMany::as_slice);
+    if !audience.iter().any(|audience| audiences.contains(audience)) {
+        return fails("Invalid token audience");
+    }
+    if audience.len() > 1 {
+        return fails("Multiple audiences not allowed");
+    }
+
+    let life = remaining_life(claims, now)?;
+    match &claims.jti {
+        None => fails("Token jti claim is required"),
+        Some(jti) if !used_ids.first_use(jti, life) => fails("Token reuse detected"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// How long the assertion is good for from `now` on.
+fn remaining_life(claims: &Claims, now: i64) -> Result<Duration, Refused> {
+    let refused = |what: &str| Err(Refused::Because(what.to_owned()));
+    let Some(Seconds(exp)) = claims.exp else {
+        return refused("Token exp claim is required");
+    };
+    let not_yet = claims.nbf.is_some_and(|Seconds(nbf)| nbf.saturating_sub(ALLOWED_SKEW_S) > now);
+    if exp <= now || not_yet {
+        return refused("Token is not active");
+    }
+    let mut life = exp.saturating_sub(now);
+    match claims.iat {
+        None if life > LONGEST_LIFE_S => {
+            return refused("Token expiration is too far in the future and iat claim not present in token");
+        }
+        None => {}
+        Some(Seconds(iat)) => {
+            if iat.saturating_sub(ALLOWED_SKEW_S) > now {
+                return refused("Token was issued in the future");
+            }
+            if now > iat.saturating_add(LONGEST_LIFE_S) {
+                return refused("Token was issued too far in the past to be used now");
+            }
+            // Beyond that its `iat` refuses it, except for the skew.
+            life = life.min(LONGEST_LIFE_S + ALLOWED_SKEW_S);
+        }
+    }
+    Ok(Duration::from_secs(life.unsigned_abs()))
+}
+
+fn fails(description: impl Into<String>) -> Result<(), Refused> {
+    Err(Refused::Because(description.into()))
+}
+
+/// Keycloak's words around what it throws as an exception.
+fn failed(what: &str) -> String {
+    format!("Client authentication with signed JWT failed: {what}")
+}
+
+/// The `jti`s that were used, each until its assertion has ended anyway: a minute or so of traffic.
+#[derive(Default)]
+pub(crate) struct UsedIds(Mutex<Used>);
+
+#[derive(Default)]
+struct Used {
+    /// By digest, so that a long `jti` takes no more room than a short one.
+    until: HashMap<[u8; 32], Instant>,
+    /// The size at which ended ones are next looked for.
+    sweep_at: usize,
+}
+
+impl UsedIds {
+    /// Remembers `jti` for `life`; false when it's remembered already.
+    fn first_use(&self, jti: &str, life: Duration) -> bool {
+        let mut id = [0; 32];
+        id.copy_from_slice(digest::digest(&digest::SHA256, jti.as_bytes()).as_ref());
+        let now = Instant::now();
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.until.len() >= used.sweep_at {
+            used.until.retain(|_, until| now < *until);
+            used.sweep_at = (used.until.len() * 2).max(1024);
+        }
+        if used.until.get(&id).is_some_and(|until| now < *until) {
+            return false;
+        }
+        // One second more than the whole seconds that the claims are compared in.
+        used.until.insert(id, now + life + Duration::from_secs(1));
+        true
+    }
+}
+
+impl fmt::Debug for UsedIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UsedIds(..)")
+    }
+}
+
+/// A JWS in its compact form (RFC 7515, section 3.1), taken apart and not verified.
+struct Jws<'a> {
+    header: Header,
+    claims: Claims,
+    /// Header and payload as they were sent: what the signature is of.
+    signed: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Jws<'a> {
+    fn parse(jwt: &'a str) -> Option<Jws<'a>> {
+        let (signed, signature) = jwt.rsplit_once('.')?;
+        let (header, payload) = signed.split_once('.')?;
+        Some(Jws {
+            header: json(header)?,
+            claims: json(payload)?,
+            signed,
+            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+        })
+    }
+}
+
+fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: Option<String>,
+    kid: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: Option<String>,
+    sub: Option<String>,
+    aud: Option<OneOrMany>,
+    jti: Option<String>,
+    exp: Option<Seconds>,
+    nbf: Option<Seconds>,
+    iat: Option<Seconds>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            OneOrMany::One(one) => std::slice::from_ref(one),
+            OneOrMany::Many(many) => many,
+        }
+    }
+}
+
+/// A NumericDate (RFC 7519, section 2): seconds since 1970, of which a fraction is dropped.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(from = "f64")]
+struct Seconds(i64);
+
+impl From<f64> for Seconds {
+    fn from(seconds: f64) -> Self {
+        // `as` stays within the range for any number, which is what is wanted of an absurd one.
+        Seconds(seconds as i64)
+    }
+}

@@ -1,0 +1,107 @@
+//! The control endpoint, `/_sandbox`: what [`Sandbox`](crate::Sandbox) offers in Rust, for everything else.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::fault::{Endpoint, EndpointFault};
+use crate::request;
+use crate::token::Refusal;
+
+pub(crate) fn routes() -> Router<Arc<crate::State>> {
+    Router::new()
+        .route("/_sandbox", get(show))
+        .route("/_sandbox/faults", post(queue_faults).delete(clear_faults))
+        .route("/_sandbox/revoke", post(revoke))
+        .fallback(nothing_here)
+}
+
+async fn show(State(state): State<Arc<crate::State>>) -> Json<Value> {
+    let requests: Map<String, Value> = Endpoint::ALL
+        .into_iter()
+        .map(|endpoint| (endpoint.name().to_owned(), state.requests.get(endpoint).into()))
+        .collect();
+    let refused: Map<String, Value> =
+        Refusal::ALL.into_iter().map(|why| (why.name().to_owned(), state.tokens.refused(why).into())).collect();
+    Json(json!({
+        "requests": requests,
+        "tokens_issued": state.tokens.issued(),
+        "refused": refused,
+        "connections": state.connections.count(),
+        "faults": state.faults.queued(),
+    }))
+}
+
+async fn queue_faults(State(state): State<Arc<crate::State>>, request: Request) -> Response {
+    let body = match json_body(request).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let (given, listed) = match body {
+        Value::Array(list) => (list, true),
+        one => (vec![one], false),
+    };
+    let mut orders = Vec::with_capacity(given.len());
+    for (index, fault) in given.into_iter().enumerate() {
+        let order = EndpointFault::deserialize(fault)
+            .map_err(|error| error.to_string())
+            .and_then(|order| order.fault.check().map(|()| order).map_err(|error| error.to_string()));
+        match order {
+            Ok(order) => orders.push(order),
+            Err(error) if listed => return bad_request(format!("fault {}: {error}", index + 1)),
+            Err(error) => return bad_request(error),
+        }
+    }
+    let queued = orders.len();
+    match state.faults.queue(orders) {
+        Ok(()) => Json(json!({ "queued": queued })).into_response(),
+        Err(error) => bad_request(error.to_string()),
+    }
+}
+
+async fn clear_faults(State(state): State<Arc<crate::State>>) -> Json<Value> {
+    Json(json!({ "cleared": state.faults.clear() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    token: Option<String>,
+    #[serde(default)]
+    all: bool,
+}
+
+async fn revoke(State(state): State<Arc<crate::State>>, request: Request) -> Response {
+    let asked = match json_body(request).await.map(Revoke::deserialize) {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(error)) => return bad_request(error.to_string()),
+        Err(response) => return response,
+    };
+    let revoked = match asked {
+        Revoke { token: Some(token), all: false } => usize::from(state.tokens.revoke(&token)),
+        Revoke { token: None, all: true } => state.tokens.revoke_all(),
+        _ => return bad_request(r#"give either {"token": "…"} or {"all": true}"#),
+    };
+    Json(json!({ "revoked": revoked })).into_response()
+}
+
+async fn nothing_here() -> Response {
+    let error = "nothing here: the sandbox serves /management-api/oauth/token, \
+        /auth/realms/{realm}/protocol/openid-connect/token, /resource and /_sandbox";
+    (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
+}
+
+async fn json_body(request: Request) -> Result<Value, Response> {
+    let body = request::body(request).await?;
+    serde_json::from_slice(&body).map_err(|error| bad_request(format!("not JSON: {error}")))
+}
+
+fn bad_request(error: impl Into<String>) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": error.into() }))).into_response()
+}

@@ -1,0 +1,263 @@
+//! 1NCE: `POST /management-api/oauth/token`, as in 1NCE's OpenAPI file "Authorization" v2.1.1 and its documentation.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::error::Unspecified;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::fault::Endpoint;
+use crate::request;
+
+/// How the 1NCE side behaves.
+///
+/// It reads Basic credentials as RFC 7617 has them, in UTF-8 and without decoding anything, so that a client which sends
+/// `%40` for the `@` of its user name is refused. The body is JSON. Its errors are 400 with
+/// `{statusCode, errorCode, message}`, with the five messages of the OpenAPI file:
+///
+/// | what was sent | `errorCode` |
+/// | --- | --- |
+/// | a content type other than `application/json` | `UnsupportedContentTypeError` |
+/// | no Basic credentials, garbled ones, or no user name or password in them | `AuthValidationError` |
+/// | a body without `grant_type`, or with another than `client_credentials` | `BodyValidationError` |
+/// | a user or a password that is wrong | `BadCredentials` |
+///
+/// They're checked in that order. Other paths under `/management-api/` are 404 without a body.
+#[derive(Clone, PartialEq)]
+pub struct Onence {
+    /// The one user. Default `sandbox@1nce.example`.
+    pub username: String,
+    /// The user's password. Default `sandbox-password`.
+    pub password: String,
+    /// How long a token lives. Default one hour.
+    pub lifetime: Duration,
+    /// How two members of the answer are spelled. Default [`Spelling::Schema`].
+    pub spelling: Spelling,
+    /// What a second request gets. Default [`Tokens::New`].
+    pub tokens: Tokens,
+    /// The value of `userId` or `user_id`; a JSON value, because numbers have been seen. Default `"user"`.
+    pub user_id: Value,
+    /// The value of `scope` or `score`, separated by spaces. Default `all`.
+    pub scope: String,
+}
+
+impl Default for Onence {
+    fn default() -> Self {
+        Onence {
+            username: "sandbox@1nce.example".into(),
+            password: "sandbox-password".into(),
+            lifetime: Duration::from_secs(3600),
+            spelling: Spelling::Schema,
+            tokens: Tokens::New,
+            user_id: "user".into(),
+            scope: "all".into(),
+        }
+    }
+}
+
+impl fmt::Debug for Onence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onence")
+            .field("username", &self.username)
+            .field("password", &"[redacted]")
+            .field("lifetime", &self.lifetime)
+            .field("spelling", &self.spelling)
+            .field("tokens", &self.tokens)
+            .field("user_id", &self.user_id)
+            .field("scope", &self.scope)
+            .finish()
+    }
+}
+
+/// The two spellings in 1NCE's OpenAPI file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// `userId` and `scope`, as in the schema.
+    Schema,
+    /// `user_id` and `score`, as in the example.
+    Example,
+}
+
+/// What 1NCE says of a second request, in two places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// Each request makes a new token; older ones stay valid until they end.
+    New,
+    /// Each request gets the same token with the time that it has left, until it ends.
+    ServerCached {
+        /// How that time becomes whole seconds.
+        rounding: Rounding,
+    },
+}
+
+/// How the remaining life of a server-cached token becomes `expires_in`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// Overstates it by up to a second.
+    Up,
+    /// Understates it by up to a second: in its last second a token comes with `"expires_in": 0`.
+    Down,
+}
+
+/// Tokens of 1NCE have about 3,000 characters.
+const TOKEN_LENGTH: usize = 3000;
+
+/// The settings, and the token that the server caches.
+#[derive(Debug)]
+pub(crate) struct Account {
+    settings: Onence,
+    cached: Mutex<Option<Cached>>,
+}
+
+struct Cached {
+    token: String,
+    expires: Instant,
+}
+
+impl fmt::Debug for Cached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    pub(crate) fn open(settings: Onence) -> Account {
+        Account { settings, cached: Mutex::new(None) }
+    }
+
+    pub(crate) fn settings(&self) -> &Onence {
+        &self.settings
+    }
+}
+
+pub(crate) fn routes() -> Router<Arc<crate::State>> {
+    Router::new()
+        .route("/management-api/oauth/token", post(token))
+        .route("/management-api/{*other}", any(async || StatusCode::NOT_FOUND))
+}
+
+async fn token(State(state): State<Arc<crate::State>>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let body = match request::body(request).await {
+        Ok(body) => body,
+        Err(too_large) => return too_large,
+    };
+    if let Err(problem) = check(&state.onence.settings, &headers, &body) {
+        return problem.into_response();
+    }
+    match issue(&state) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(Unspecified) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn check(settings: &Onence, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    if !request::is_content_type(headers, "application/json") {
+        return Err(Problem::ContentType);
+    }
+    let (username, password) = basic(headers)?;
+    let body: Value = serde_json::from_slice(body).map_err(|_| Problem::NoGrantType)?;
+    if body.get("grant_type").and_then(Value::as_str) != Some("client_credentials") {
+        return Err(Problem::NoGrantType);
+    }
+    if username != settings.username.as_bytes() || password != settings.password.as_bytes() {
+        return Err(Problem::BadCredentials);
+    }
+    Ok(())
+}
+
+/// User name and password as RFC 7617 has them: all up to the first colon, and all behind it. Neither is decoded further.
+fn basic(headers: &HeaderMap) -> Result<(Vec<u8>, Vec<u8>), Problem> {
+    let pair = request::authorization(headers, "Basic")
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .ok_or(Problem::NoUsername)?;
+    let mut halves = pair.splitn(2, |byte| *byte == b':');
+    let (username, password) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+    if username.is_empty() {
+        Err(Problem::NoUsername)
+    } else if password.is_empty() {
+        Err(Problem::NoPassword)
+    } else {
+        Ok((username.to_vec(), password.to_vec()))
+    }
+}
+
+fn issue(state: &crate::State) -> Result<Value, Unspecified> {
+    let settings = &state.onence.settings;
+    let (token, expires_in) = match settings.tokens {
+        Tokens::New => (fresh(state)?.token, settings.lifetime.as_secs()),
+        Tokens::ServerCached { rounding } => {
+            let mut cached = state.onence.cached.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let alive = match cached.take_if(|cached| cached.expires > now) {
+                Some(alive) => alive,
+                None => fresh(state)?,
+            };
+            let alive = cached.insert(alive);
+            let left = alive.expires.saturating_duration_since(now);
+            let left = match rounding {
+                // A token made a moment ago has a little more than its lifetime before it, seen from `now`.
+                Rounding::Up => left.min(settings.lifetime).as_millis().div_ceil(1000) as u64,
+                Rounding::Down => left.as_secs(),
+            };
+            (alive.token.clone(), left)
+        }
+    };
+    let (user_id, scope) = match settings.spelling {
+        Spelling::Schema => ("userId", "scope"),
+        Spelling::Example => ("user_id", "score"),
+    };
+    Ok(json!({
+        "status_code": 200,
+        "access_token": token,
+        "token_type": "bearer",
+        "expires_in": expires_in,
+        user_id: settings.user_id,
+        scope: settings.scope,
+    }))
+}
+
+fn fresh(state: &crate::State) -> Result<Cached, Unspecified> {
+    let settings = &state.onence.settings;
+    let scopes = settings.scope.split_whitespace().map(str::to_owned).collect();
+    let (token, expires) = state.tokens.issue(Endpoint::Onence, scopes, settings.lifetime, TOKEN_LENGTH)?;
+    Ok(Cached { token, expires })
+}
+
+/// The five 400s of the OpenAPI file.
+#[derive(Debug, Clone, Copy)]
+enum Problem {
+    ContentType,
+    NoUsername,
+    NoPassword,
+    NoGrantType,
+    BadCredentials,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (code, message) = match self {
+            Problem::ContentType => ("UnsupportedContentTypeError", "Content-Type not supported"),
+            Problem::NoUsername => {
+                ("AuthValidationError", "Auth header validation error: Missing attributes 'username'")
+            }
+            Problem::NoPassword => {
+                ("AuthValidationError", "Auth header validation error: Missing attributes 'password'")
+            }
+            Problem::NoGrantType => {
+                ("BodyValidationError", "Request body validation error: Missing attributes 'grant_type'")
+            }
+            Problem::BadCredentials => ("BadCredentials", "User does not exist."),
+        };
+        let body = json!({ "statusCode": 400, "errorCode": code, "message": message });
+        (StatusCode::BAD_REQUEST, Json(body)).into_response()
+    }
+}

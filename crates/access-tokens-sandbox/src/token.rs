@@ -1,0 +1,170 @@
+//! The tokens that both endpoints issue and the resource checks.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use aws_lc_rs::error::Unspecified;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::fault::Endpoint;
+
+/// Why `/resource` turned a request away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request brought no bearer token.
+    Missing,
+    /// The sandbox never issued the token (or it ended so long ago that it's forgotten).
+    Unknown,
+    /// The token's lifetime is over, as the server measures it.
+    Expired,
+    /// The token was revoked.
+    Revoked,
+}
+
+impl Refusal {
+    pub(crate) const ALL: [Refusal; 4] = [Refusal::Missing, Refusal::Unknown, Refusal::Expired, Refusal::Revoked];
+
+    /// Its name in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Refusal::Missing => "missing",
+            Refusal::Unknown => "unknown",
+            Refusal::Expired => "expired",
+            Refusal::Revoked => "revoked",
+        }
+    }
+}
+
+/// Every token issued, by its digest: the tokens themselves aren't kept.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    grants: Mutex<Grants>,
+    issued: AtomicU64,
+    refused: Refused,
+}
+
+#[derive(Debug, Default)]
+struct Refused {
+    missing: AtomicU64,
+    unknown: AtomicU64,
+    expired: AtomicU64,
+    revoked: AtomicU64,
+}
+
+impl Refused {
+    fn counter(&self, why: Refusal) -> &AtomicU64 {
+        match why {
+            Refusal::Missing => &self.missing,
+            Refusal::Unknown => &self.unknown,
+            Refusal::Expired => &self.expired,
+            Refusal::Revoked => &self.revoked,
+        }
+    }
+}
+
+/// What a token stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    pub(crate) provider: Endpoint,
+    pub(crate) scopes: Vec<String>,
+    /// On the monotonic clock, so that setting the wall clock ends no token and revives none.
+    pub(crate) expires: Instant,
+    revoked: bool,
+}
+
+impl Ledger {
+    /// A new token of `length` characters (a multiple of 4), and when it ends.
+    pub(crate) fn issue(
+        &self,
+        provider: Endpoint,
+        scopes: Vec<String>,
+        lifetime: Duration,
+        length: usize,
+    ) -> Result<(String, Instant), Unspecified> {
+        let mut random = vec![0; length / 4 * 3];
+        aws_lc_rs::rand::fill(&mut random)?;
+        let token = URL_SAFE_NO_PAD.encode(random);
+        let expires = Instant::now() + lifetime;
+        self.grants().insert(digest(&token), Grant { provider, scopes, expires, revoked: false });
+        self.issued.fetch_add(1, Ordering::Relaxed);
+        Ok((token, expires))
+    }
+
+    /// What the bearer token of a request opens. Refusals are counted.
+    pub(crate) fn check(&self, token: Option<&str>) -> Result<Grant, Refusal> {
+        let found = match token {
+            None => Err(Refusal::Missing),
+            Some(token) => match self.grants().by_digest.get(&digest(token)) {
+                None => Err(Refusal::Unknown),
+                Some(grant) if grant.expires <= Instant::now() => Err(Refusal::Expired),
+                Some(grant) if grant.revoked => Err(Refusal::Revoked),
+                Some(grant) => Ok(grant.clone()),
+            },
+        };
+        found.inspect_err(|why| {
+            self.refused.counter(*why).fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    pub(crate) fn revoke(&self, token: &str) -> bool {
+        self.grants().by_digest.get_mut(&digest(token)).is_some_and(Grant::revoke)
+    }
+
+    pub(crate) fn revoke_all(&self) -> usize {
+        let mut grants = self.grants();
+        grants.by_digest.values_mut().map(Grant::revoke).filter(|revoked| *revoked).count()
+    }
+
+    pub(crate) fn issued(&self) -> u64 {
+        self.issued.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refused(&self, why: Refusal) -> u64 {
+        self.refused.counter(why).load(Ordering::Relaxed)
+    }
+
+    fn grants(&self) -> MutexGuard<'_, Grants> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Grant {
+    /// True when that ended a token that was alive.
+    fn revoke(&mut self) -> bool {
+        let alive = !self.revoked && self.expires > Instant::now();
+        self.revoked = true;
+        alive
+    }
+}
+
+#[derive(Debug, Default)]
+struct Grants {
+    by_digest: HashMap<[u8; 32], Grant>,
+    /// The size at which ended tokens are next looked for.
+    sweep_at: usize,
+}
+
+impl Grants {
+    /// How long an ended token is told from an unknown one.
+    const MEMORY: Duration = Duration::from_secs(3600);
+
+    fn insert(&mut self, digest: [u8; 32], grant: Grant) {
+        if self.by_digest.len() >= self.sweep_at {
+            let now = Instant::now();
+            self.by_digest.retain(|_, grant| now < grant.expires + Self::MEMORY);
+            self.sweep_at = (self.by_digest.len() * 2).max(1024);
+        }
+        self.by_digest.insert(digest, grant);
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    bytes
+}

@@ -1,0 +1,12 @@
+//! The sandbox over real sockets: one file for each thing that it plays or does.
+// A test may stop at what it didn't expect.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod assertion;
+mod clients;
+mod control;
+mod faults;
+mod lifecycle;
+mod onence;
+mod resource;
+mod worldline;
