@@ -1,0 +1,172 @@
+//! The one error type, sorted by who has to act.
+//!
+//! What may leave the process, and what may not: a server's answer can hold a token, and a proxy's can hold anything. So
+//! the message is ours alone; of the answer only the status, the provider's error code (if it looks like one) and, behind
+//! [`Error::description`], its words are kept, cleaned of our secrets and of anything too long to be prose. Bodies never
+//! are, nor are the texts of parsers, which quote what they read.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+/// Why there is no token. Cheap to clone, so that all who waited for one exchange can have it.
+///
+/// ```
+/// use access_tokens::{ErrorKind, worldline::Realm};
+///
+/// let error = Realm::new("..").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// assert!(!error.is_retryable());
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+/// Whose move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller's: a setting is wrong. Nothing was sent.
+    Configuration,
+    /// The operator's: the provider rejected the credentials.
+    Credentials,
+    /// The caller's: the provider rejected something else in the request, such as a scope or the realm.
+    Request,
+    /// Nobody's, wait: the provider asks for fewer requests; see [`Error::retry_after`].
+    Throttled,
+    /// Nobody's, wait: the provider can't be reached, or is failing.
+    Unavailable,
+    /// The provider's: it answered something that isn't a token response.
+    Contract,
+}
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    provider: Option<String>,
+    status: Option<u16>,
+    code: Option<String>,
+    description: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of your own, for a [`TokenEndpoint`](crate::TokenEndpoint) of your own. The message is shown to people: no
+    /// secret, no body, and not the text of a [`source`](StdError::source).
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            provider: None,
+            status: None,
+            code: None,
+            description: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// Adds the cause, which [`source`](StdError::source) gives.
+    #[must_use]
+    pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// Adds the time that the server asked to wait.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        self.with(|inner| inner.retry_after = Some(retry_after))
+    }
+
+    pub(crate) fn with_provider(self, provider: &str) -> Self {
+        self.with(|inner| inner.provider = Some(provider.to_owned()))
+    }
+
+    pub(crate) fn with_answer(
+        self,
+        status: u16,
+        code: Option<String>,
+        description: Option<String>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        self.with(|inner| {
+            inner.status = Some(status);
+            inner.code = code;
+            inner.description = description;
+            inner.retry_after = retry_after;
+        })
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Whose move it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same request may succeed later: [`Throttled`](ErrorKind::Throttled) and
+    /// [`Unavailable`](ErrorKind::Unavailable).
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Throttled | ErrorKind::Unavailable)
+    }
+
+    /// The provider that answered or was to answer, as [`TokenEndpoint::provider`](crate::TokenEndpoint::provider) names it.
+    pub fn provider(&self) -> Option<&str> {
+        self.0.provider.as_deref()
+    }
+
+    /// The HTTP status of an answer that wasn't a 200.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The provider's own error code, such as `BadCredentials` or `invalid_client`.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// What the provider said to its error code. Text of a server: at most 300 characters, without control characters, our
+    /// own secrets and words too long to be prose; still nothing to act upon.
+    pub fn description(&self) -> Option<&str> {
+        self.0.description.as_deref()
+    }
+
+    /// How long the server asked to wait (`Retry-After`, RFC 9110 section 10.2.3), at most an hour.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the description: it is the server's text.
+        let Inner { kind, message, provider, status, code, description: _, retry_after, source } = &*self.0;
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", kind).field("message", message);
+        let mut some = |name, value: Option<&dyn fmt::Debug>| {
+            if let Some(value) = value {
+                debug.field(name, value);
+            }
+        };
+        some("provider", provider.as_ref().map(|value| value as _));
+        some("status", status.as_ref().map(|value| value as _));
+        some("code", code.as_ref().map(|value| value as _));
+        some("retry_after", retry_after.as_ref().map(|value| value as _));
+        some("source", source.as_ref().map(|value| value as _));
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,70 @@
+//! Access tokens for 1NCE (IoT SIM management) and Worldline Open Banking (VOP, Wero).
+//!
+//! The token endpoints are called through clients generated from the providers' OpenAPI files. Those files are wrong in
+//! places, and the servers don't keep to them to the letter; this crate is right where they aren't. It accepts what the
+//! servers really send, and is strict where a mistake would cost: a token that is present and fits a header, a bearer
+//! type, an expiry that makes sense.
+//!
+//! # A token from 1NCE
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use access_tokens::{TokenEndpoint, onence};
+//! # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+//! # let (base_url, username, password) = (sandbox.onence_base_url(), "sandbox@1nce.example", "sandbox-password");
+//!
+//! let credentials = onence::Credentials::new(username, password);
+//! let client = onence::Client::builder(credentials).base_url(&base_url).build()?;
+//! let token = client.exchange().await?;
+//! assert!(token.remaining().is_some_and(|left| left.as_secs() > 3000));
+//! # Ok(()) }
+//! ```
+//!
+//! # A token from Worldline
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use access_tokens::{Scopes, TokenEndpoint, worldline};
+//! # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+//! # let base_url = sandbox.worldline_base_url();
+//!
+//! let credentials = worldline::ClientSecret::new("sandbox-client", "sandbox-secret");
+//! let realm = worldline::Realm::new("sandbox")?;
+//! let scopes: Scopes = "VOP WERO".parse()?;
+//! let client = worldline::Client::builder(&base_url, realm, scopes, credentials).build()?;
+//! let token = client.exchange().await?;
+//! assert!(token.scopes().contains("VOP"));
+//! # Ok(()) }
+//! ```
+//!
+//! # Secrets
+//!
+//! No `Debug`, `Display`, error or log of this crate shows a password, client secret, private key, assertion or token, and
+//! none of its types implements `Serialize`. Secrets are wiped from memory when they are dropped, as far as our own
+//! buffers go: what the HTTP and TLS libraries and the kernel copied on the way is theirs.
+//!
+//! # Features
+//!
+//! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
+
+mod answer;
+mod clock;
+mod endpoint;
+mod error;
+pub mod onence;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+mod scopes;
+mod token;
+mod transport;
+pub mod worldline;
+
+pub use endpoint::{Exchange, TokenEndpoint};
+pub use error::{Error, ErrorKind};
+pub use scopes::Scopes;
+pub use token::AccessToken;
+pub use transport::Transport;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

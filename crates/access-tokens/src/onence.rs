@@ -1,0 +1,208 @@
+//! 1NCE, the IoT SIM provider (spoken "once"; a Rust name can't begin with a digit).
+//!
+//! `POST /oauth/token` with HTTP Basic and a JSON body (`specs/onence.openapi.yaml`). Tokens are about 3,000 characters long
+//! and live an hour. The server may answer with the same token and what is left of its life.
+
+use std::fmt;
+
+use access_tokens_raw::{Secret, SecretValue, hooks::Authentication, onence as raw, progenitor_client::ClientInfo};
+use url::Url;
+
+use crate::{
+    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, Transport,
+    answer::{Asked, Granted},
+    clock::Moment,
+    transport::{self, BaseUrl},
+};
+
+/// The base URL that the specification names.
+pub const BASE_URL: &str = "https://api.1nce.com/management-api";
+
+/// The user name and password of a 1NCE account that may use the API.
+#[derive(Clone)]
+pub struct Credentials {
+    username: String,
+    password: Secret,
+}
+
+impl Credentials {
+    /// They go out as they are (RFC 7617); nothing is encoded.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { username: username.into(), password: password.into().into() }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).field("password", &self.password).finish()
+    }
+}
+
+/// The token endpoint of 1NCE.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use access_tokens::{ErrorKind, TokenEndpoint, onence};
+/// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+/// # let base_url = sandbox.onence_base_url();
+///
+/// let credentials = onence::Credentials::new("sandbox@1nce.example", "a wrong password");
+/// let client = onence::Client::builder(credentials).base_url(&base_url).build()?;
+/// let error = client.exchange().await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Credentials);
+/// assert_eq!(onence::ErrorCode::of(&error), Some(onence::ErrorCode::BadCredentials));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    raw: raw::Client,
+    base_url: Url,
+    credentials: Credentials,
+}
+
+impl Client {
+    /// A client of the server that the specification names, with the default [`Transport`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`], as for [`ClientBuilder::build`].
+    pub fn new(credentials: Credentials) -> Result<Self, Error> {
+        Self::builder(credentials).build()
+    }
+
+    /// A client with settings.
+    pub fn builder(credentials: Credentials) -> ClientBuilder {
+        ClientBuilder { credentials, base_url: BaseUrl(BASE_URL.to_owned()), transport: Transport::new() }
+    }
+}
+
+/// Settings of a [`Client`].
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    credentials: Credentials,
+    base_url: BaseUrl,
+    transport: Transport,
+}
+
+impl ClientBuilder {
+    /// The URL before `/oauth/token`; [`BASE_URL`] if not set.
+    #[must_use]
+    pub fn base_url(self, base_url: impl Into<String>) -> Self {
+        Self { base_url: BaseUrl(base_url.into()), ..self }
+    }
+
+    /// Proxy, roots, client certificate, time-outs.
+    #[must_use]
+    pub fn transport(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// Checks the settings; sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, credentials that are empty or that Basic authentication
+    /// can't carry, a transport that can't be set up.
+    pub fn build(self) -> Result<Client, Error> {
+        let Self { credentials, base_url, transport } = self;
+        let configuration = |message: &str| Error::new(ErrorKind::Configuration, message);
+        let base_url = base_url.checked()?;
+        if credentials.username.is_empty() || credentials.password.expose().is_empty() {
+            return Err(configuration("1NCE needs a user name and a password; one of them is empty"));
+        }
+        let basic = Authentication::basic(&credentials.username, credentials.password.expose()).ok_or_else(|| {
+            configuration("Basic authentication can't carry a user name with a colon, or control characters (RFC 7617)")
+        })?;
+        let raw =
+            raw::Client::new_with_client(transport::without_slash(&base_url), transport.client(&base_url)?, basic);
+        Ok(Client { raw, base_url, credentials })
+    }
+}
+
+impl TokenEndpoint for Client {
+    fn provider(&self) -> &str {
+        "onence"
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        Box::pin(async {
+            transport::in_runtime()?;
+            let asked = Asked {
+                provider: "onence",
+                name: "1NCE",
+                scopes: &Scopes::none(),
+                secrets: [Some(self.credentials.password.expose()), self.raw.inner().expose()]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+                since: Moment::now(),
+            };
+            let body = raw::types::PostAccessTokenPostBody { grant_type: "client_credentials".to_owned() };
+            asked.conclude(self.raw.post_access_token_post(&body).await, granted).await
+        })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url.as_str())
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The schema says `userId` and `scope`, its example `user_id` and `score`; the servers were seen with either.
+fn granted(answer: raw::types::BearerToken200) -> Granted {
+    let member = |names: [&str; 2]| {
+        names.iter().filter_map(|name| answer.extra.get(*name)).map(SecretValue::expose).find(|value| !value.is_null())
+    };
+    Granted {
+        user_id: member(["userId", "user_id"]).cloned(),
+        scope: member(["scope", "score"]).cloned(),
+        access_token: answer.access_token,
+        token_type: answer.token_type,
+        expires_in: answer.expires_in,
+    }
+}
+
+/// 1NCE's error codes (`#/components/schemas/Bearer_Token_400`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The user doesn't exist, or the password is wrong.
+    BadCredentials,
+    /// The `Authorization` header lacks the user name or the password.
+    AuthValidationError,
+    /// The body lacks a member.
+    BodyValidationError,
+    /// The body isn't JSON.
+    UnsupportedContentTypeError,
+    /// A code that the specification doesn't list.
+    Unknown(String),
+}
+
+impl ErrorCode {
+    /// The code that `error` came with, if it came from 1NCE with one.
+    pub fn of(error: &Error) -> Option<Self> {
+        let code = error.code().filter(|_| error.provider() == Some("onence"))?;
+        Some(Self::known(code).unwrap_or_else(|| Self::Unknown(code.to_owned())))
+    }
+
+    fn known(code: &str) -> Option<Self> {
+        Some(match code {
+            "BadCredentials" => Self::BadCredentials,
+            "AuthValidationError" => Self::AuthValidationError,
+            "BodyValidationError" => Self::BodyValidationError,
+            "UnsupportedContentTypeError" => Self::UnsupportedContentTypeError,
+            _ => return None,
+        })
+    }
+}
+
+/// Whose move a known code is.
+pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
+    match ErrorCode::known(code)? {
+        ErrorCode::BadCredentials | ErrorCode::AuthValidationError => Some(ErrorKind::Credentials),
+        ErrorCode::BodyValidationError | ErrorCode::UnsupportedContentTypeError => Some(ErrorKind::Request),
+        ErrorCode::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,212 @@
+//! How requests reach a token endpoint, and the rules that no setting lifts: no redirects, `https` but for loopback.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use access_tokens_raw::Secret;
+use url::{Host, Url};
+
+use crate::{Error, ErrorKind};
+
+/// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
+///
+/// Whatever is set here: redirects aren't followed (a 307 would post the credentials again, to whatever host it names),
+/// and `http` is for loopback addresses and `localhost` alone, never through a proxy.
+///
+/// ```
+/// use std::time::Duration;
+/// use access_tokens::{Transport, onence};
+///
+/// let transport = Transport::new().proxy("http://proxy.example:3128").timeout(Duration::from_secs(10));
+/// let client = onence::Client::builder(onence::Credentials::new("user", "password")).transport(transport);
+/// ```
+#[derive(Clone)]
+pub struct Transport {
+    proxy: Option<Secret>,
+    roots: Vec<Vec<u8>>,
+    identity: Option<Secret>,
+    connect_timeout: Duration,
+    timeout: Duration,
+    #[cfg(feature = "reqwest")]
+    pub(crate) configure: Option<crate::reqwest::Closure>,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            roots: Vec::new(),
+            identity: None,
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(15),
+            #[cfg(feature = "reqwest")]
+            configure: None,
+        }
+    }
+}
+
+impl Transport {
+    /// The defaults: the system's proxy settings and roots, no client certificate, 5 s to connect and 15 s in all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends requests through this HTTP proxy, `http://` or `https://`; user name and password may be in the URL.
+    #[must_use]
+    pub fn proxy(self, url: impl Into<String>) -> Self {
+        Self { proxy: Some(Secret::from(url.into())), ..self }
+    }
+
+    /// Trusts these certificates too: PEM, one or many.
+    #[must_use]
+    pub fn add_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
+        self
+    }
+
+    /// Shows this certificate to the server (mTLS): PEM of the private key and of the certificate with its chain.
+    #[must_use]
+    pub fn identity_pem(self, key: &str, certificate: &str) -> Self {
+        Self { identity: Some(Secret::from([key, "\n", certificate].concat())), ..self }
+    }
+
+    /// How long a connection may take; 5 s if not set.
+    #[must_use]
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// How long an exchange may take, from connecting to the last byte of the answer; 15 s if not set.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked.
+    pub(crate) fn client(&self, base_url: &Url) -> Result<reqwest::Client, Error> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("access-tokens/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.timeout);
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(http_proxy(proxy.expose())?);
+        }
+        for pem in &self.roots {
+            let roots = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
+            let roots = roots.ok_or_else(|| configuration("the extra roots hold no PEM certificate"))?;
+            builder = builder.tls_certs_merge(roots);
+        }
+        if let Some(pem) = &self.identity {
+            let identity = reqwest::Identity::from_pem(pem.as_ref());
+            builder = builder.identity(
+                identity.map_err(|_| configuration("the client certificate and its private key aren't PEM of both"))?,
+            );
+        }
+        #[cfg(feature = "reqwest")]
+        if let Some(configure) = &self.configure {
+            builder = configure(builder);
+        }
+        builder = builder
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            // It would log what is sent.
+            .connection_verbose(false);
+        if base_url.scheme() == "http" {
+            // In clear only on this machine, whatever a name server says. And one without root certificates will do.
+            let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            let loopback = loopback.map(|address| SocketAddr::new(address, 0));
+            builder = builder.no_proxy().tls_certs_only([]).resolve_to_addrs("localhost", &loopback);
+        }
+        builder.build().map_err(|e| {
+            let message = if self.roots.is_empty() && self.identity.is_none() {
+                "the HTTP client can't be set up; are root certificates installed on this machine?"
+            } else {
+                "the HTTP client can't be set up; check the extra roots, and that the client certificate is its key's"
+            };
+            configuration(message).with_source(e.without_url())
+        })
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A proxy's URL can hold a password.
+        f.debug_struct("Transport")
+            .field("proxy", &self.proxy.as_ref().map(|_| format_args!("[redacted]")))
+            .field("roots", &self.roots.len())
+            .field("identity", &self.identity)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// reqwest takes any scheme for a proxy, and goes past the proxy where it doesn't know it.
+fn http_proxy(text: &str) -> Result<reqwest::Proxy, Error> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    let proxy = url.and_then(|url| reqwest::Proxy::all(url).ok());
+    proxy.ok_or_else(|| configuration("the proxy must be an http:// or https:// URL"))
+}
+
+/// The HTTP client is driven by tokio, and panics outside of it.
+pub(crate) fn in_runtime() -> Result<(), Error> {
+    let outside = "an exchange must run in a tokio runtime";
+    tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| configuration(outside))
+}
+
+/// A base URL as it was given. Until it is checked it may hold a password, so it isn't shown.
+#[derive(Clone)]
+pub(crate) struct BaseUrl(pub(crate) String);
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.checked() {
+            Ok(url) => write!(f, "{:?}", url.as_str()),
+            Err(_) => f.write_str("[refused]"),
+        }
+    }
+}
+
+impl BaseUrl {
+    /// Checks it; gives it without a slash at its end.
+    pub(crate) fn checked(&self) -> Result<Url, Error> {
+        base_url(&self.0)
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, Error> {
+    let mut url = Url::parse(text).map_err(|e| configuration(format!("the base URL isn't one: {e}")))?;
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    };
+    if !(url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local) {
+        return Err(configuration(
+            "the base URL must be https; http is for loopback addresses and localhost alone, since it would send the credentials in clear",
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(configuration("the base URL must not hold a user name or password; give them as credentials"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(configuration("the base URL must not hold a query or fragment"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The URL as the generated clients want it: they put a path behind it that begins with a slash.
+pub(crate) fn without_slash(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
+}
+
+fn configuration(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}

@@ -1,0 +1,284 @@
+//! Worldline Open Banking (VOP, Wero): Keycloak behind `/auth`.
+//!
+//! `POST /realms/{realm}/protocol/openid-connect/token` with a form body (`specs/worldline.openapi.yaml`). A client
+//! authenticates with a secret, or with a signed assertion (RFC 7523).
+
+mod assertion;
+mod realm;
+
+use std::fmt;
+
+use access_tokens_raw::{Secret, hooks::Authentication, worldline as raw};
+use url::Url;
+
+pub use self::{assertion::ClientAssertion, realm::Realm};
+use crate::{
+    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, Transport,
+    answer::{Asked, Granted},
+    clock::Moment,
+    transport::{self, BaseUrl},
+};
+
+/// How a client authenticates: the two branches of the specification's `oneOf`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// Client id and secret in the form (`#/components/schemas/ClientCredentialsRequest`).
+    ClientSecret(ClientSecret),
+    /// A signed assertion in the form (`#/components/schemas/ClientJwtRequest`).
+    ClientAssertion(ClientAssertion),
+}
+
+impl From<ClientSecret> for Credentials {
+    fn from(credentials: ClientSecret) -> Self {
+        Self::ClientSecret(credentials)
+    }
+}
+
+impl From<ClientAssertion> for Credentials {
+    fn from(credentials: ClientAssertion) -> Self {
+        Self::ClientAssertion(credentials)
+    }
+}
+
+/// A client id and its secret, as given at onboarding.
+#[derive(Clone)]
+pub struct ClientSecret {
+    client_id: String,
+    client_secret: Secret,
+}
+
+impl ClientSecret {
+    /// They are form-encoded when they are sent; any character may be in them.
+    pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
+        Self { client_id: client_id.into(), client_secret: client_secret.into().into() }
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSecret")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .finish()
+    }
+}
+
+/// The token endpoint of one realm.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use access_tokens::{TokenEndpoint, worldline};
+/// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+/// # let base_url = sandbox.worldline_base_url();
+/// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
+///
+/// let credentials = worldline::ClientAssertion::from_pem("sandbox-jwt-client", key, certificate)?;
+/// let realm = worldline::Realm::new("sandbox")?;
+/// let client = worldline::Client::builder(&base_url, realm, "VOP".parse()?, credentials).build()?;
+/// let token = client.exchange().await?;
+/// assert_eq!(token.scopes().to_string(), "VOP");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    raw: raw::Client,
+    base_url: Url,
+    realm: Realm,
+    scopes: Scopes,
+    credentials: Credentials,
+}
+
+impl Client {
+    /// A client of the server at `base_url`, which ends in `/auth`. The specification names no host; Worldline does, at
+    /// onboarding, as it does the realm.
+    pub fn builder(
+        base_url: impl Into<String>,
+        realm: Realm,
+        scopes: Scopes,
+        credentials: impl Into<Credentials>,
+    ) -> ClientBuilder {
+        ClientBuilder {
+            base_url: BaseUrl(base_url.into()),
+            realm,
+            scopes,
+            credentials: credentials.into(),
+            transport: Transport::new(),
+        }
+    }
+
+    fn body(&self) -> Result<raw::types::PosttokenBody, Error> {
+        let grant_type = "client_credentials".to_owned();
+        let scope = self.scopes.to_string();
+        Ok(match &self.credentials {
+            Credentials::ClientSecret(ClientSecret { client_id, client_secret }) => {
+                raw::types::ClientCredentialsRequest {
+                    grant_type,
+                    scope,
+                    client_id: client_id.clone(),
+                    client_secret: client_secret.clone(),
+                }
+                .into()
+            }
+            Credentials::ClientAssertion(assertion) => raw::types::ClientJwtRequest {
+                grant_type,
+                scope,
+                client_assertion_type: assertion::TYPE.to_owned(),
+                client_assertion: assertion.sign(&self.audience())?,
+            }
+            .into(),
+        })
+    }
+
+    /// The realm's URL, which is what Keycloak takes for the issuer.
+    fn audience(&self) -> String {
+        format!("{}/realms/{}", transport::without_slash(&self.base_url), self.realm.encoded())
+    }
+}
+
+/// Settings of a [`Client`].
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    base_url: BaseUrl,
+    realm: Realm,
+    scopes: Scopes,
+    credentials: Credentials,
+    transport: Transport,
+}
+
+impl ClientBuilder {
+    /// Proxy, roots, client certificate, time-outs.
+    #[must_use]
+    pub fn transport(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// Checks the settings; sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, an empty client id or secret, no scope, a transport that
+    /// can't be set up.
+    pub fn build(self) -> Result<Client, Error> {
+        let Self { base_url, realm, scopes, credentials, transport } = self;
+        let configuration = |message: &str| Err(Error::new(ErrorKind::Configuration, message));
+        let base_url = base_url.checked()?;
+        if scopes.is_empty() {
+            return configuration("Worldline needs at least one scope, such as VOP");
+        }
+        if let Credentials::ClientSecret(ClientSecret { client_id, client_secret }) = &credentials
+            && (client_id.is_empty() || client_secret.expose().is_empty())
+        {
+            return configuration("Worldline needs a client id and a client secret; one of them is empty");
+        }
+        let raw = raw::Client::new_with_client(
+            transport::without_slash(&base_url),
+            transport.client(&base_url)?,
+            Authentication::none(),
+        );
+        Ok(Client { raw, base_url, realm, scopes, credentials })
+    }
+}
+
+impl TokenEndpoint for Client {
+    fn provider(&self) -> &str {
+        "worldline"
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        Box::pin(async {
+            transport::in_runtime()?;
+            // Signed anew for every attempt: the server takes each `jti` once.
+            let body = self.body()?;
+            let secret = match &body {
+                raw::types::PosttokenBody::CredentialsRequest(request) => request.client_secret.expose(),
+                raw::types::PosttokenBody::JwtRequest(request) => request.client_assertion.expose(),
+            };
+            let asked = Asked {
+                provider: "worldline",
+                name: "Worldline",
+                scopes: &self.scopes,
+                secrets: vec![secret],
+                since: Moment::now(),
+            };
+            asked.conclude(self.raw.posttoken(self.realm.as_str(), &body).await, granted).await
+        })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url.as_str())
+            .field("realm", &self.realm)
+            .field("scopes", &self.scopes)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+fn granted(answer: raw::types::TokenResponse) -> Granted {
+    Granted {
+        access_token: answer.access_token,
+        token_type: answer.token_type,
+        expires_in: answer.expires_in,
+        scope: answer.scope,
+        user_id: None,
+    }
+}
+
+/// Worldline's error codes: those of the specification's 400, of RFC 6749 section 5.2, and what else Keycloak sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The client isn't known, or its assertion isn't valid.
+    InvalidClient,
+    /// The secret is wrong, or the client may not use this grant.
+    UnauthorizedClient,
+    /// The realm is disabled.
+    AccessDenied,
+    /// A scope that the subscription doesn't have.
+    InvalidScope,
+    /// A parameter is missing or stands twice.
+    InvalidRequest,
+    /// The grant isn't valid.
+    InvalidGrant,
+    /// The server doesn't know this grant type.
+    UnsupportedGrantType,
+    /// A code that is in none of these lists.
+    Unknown(String),
+}
+
+impl ErrorCode {
+    /// The code that `error` came with, if it came from Worldline with one.
+    pub fn of(error: &Error) -> Option<Self> {
+        let code = error.code().filter(|_| error.provider() == Some("worldline"))?;
+        Some(Self::known(code).unwrap_or_else(|| Self::Unknown(code.to_owned())))
+    }
+
+    fn known(code: &str) -> Option<Self> {
+        Some(match code {
+            "invalid_client" => Self::InvalidClient,
+            "unauthorized_client" => Self::UnauthorizedClient,
+            "access_denied" => Self::AccessDenied,
+            "invalid_scope" => Self::InvalidScope,
+            "invalid_request" => Self::InvalidRequest,
+            "invalid_grant" => Self::InvalidGrant,
+            "unsupported_grant_type" => Self::UnsupportedGrantType,
+            _ => return None,
+        })
+    }
+}
+
+/// Whose move a known code is.
+pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
+    match ErrorCode::known(code)? {
+        ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient | ErrorCode::AccessDenied => {
+            Some(ErrorKind::Credentials)
+        }
+        ErrorCode::InvalidScope
+        | ErrorCode::InvalidRequest
+        | ErrorCode::InvalidGrant
+        | ErrorCode::UnsupportedGrantType => Some(ErrorKind::Request),
+        ErrorCode::Unknown(_) => None,
+    }
+}
