@@ -1,0 +1,219 @@
+//! The command line's arguments. No secret is among them: other users of a machine can read a process list.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Access tokens for 1NCE and Worldline Open Banking.
+#[derive(Debug, Parser)]
+#[command(name = "access-tokens", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 something on this machine, 2 configuration or usage, 3 credentials or request rejected, \
+4 throttled or unavailable (worth a retry), 5 the provider broke its contract.";
+
+const EXAMPLES: &str = "\
+Examples:
+  access-tokens demo
+      Fetch tokens in all three ways from a sandbox in this process; needs no settings.
+  ONENCE_USERNAME=me@example.com ONENCE_PASSWORD_FILE=/run/secrets/1nce access-tokens get onence
+      Fetch a token from 1NCE.
+  access-tokens get onence --format header | curl -H @- https://api.1nce.com/management-api/v1/sims
+      Use it, and keep it out of the process list.
+  access-tokens sandbox --listen 127.0.0.1:8080
+      Play both token endpoints; prints the settings for `get`.
+
+Environment:
+  RUST_LOG    what to log to stderr, such as access_tokens=debug; no secret is ever logged
+
+Exit codes:
+  0  done
+  1  something on this machine
+  2  configuration or usage
+  3  credentials or request rejected
+  4  throttled or unavailable, worth a retry
+  5  the provider broke its contract";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch a token
+    Get(GetArguments),
+    /// Fetch tokens in all three ways from a sandbox in this process
+    Demo,
+    /// Play both token endpoints and a protected resource on this machine
+    Sandbox(SandboxArguments),
+    /// Print a completion script
+    #[command(after_help = "Example:\n  access-tokens completions bash > /etc/bash_completion.d/access-tokens")]
+    Completions {
+        /// The shell that it is for
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    #[command(subcommand)]
+    pub(crate) provider: Provider,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Provider {
+    /// Fetch a token from 1NCE
+    #[command(after_help = ONENCE_HELP)]
+    Onence(OnenceArguments),
+    /// Fetch a token from Worldline Open Banking
+    #[command(after_help = WORLDLINE_HELP)]
+    Worldline(WorldlineArguments),
+}
+
+const ONENCE_HELP: &str = "\
+The password comes from ONENCE_PASSWORD or from the file that ONENCE_PASSWORD_FILE names, never from an argument.
+
+Example:
+  ONENCE_PASSWORD_FILE=/run/secrets/1nce access-tokens get onence --username me@example.com --format json";
+
+const WORLDLINE_HELP: &str = "\
+The client secret comes from WORLDLINE_CLIENT_SECRET or from the file that WORLDLINE_CLIENT_SECRET_FILE names, never from an
+argument. Instead of a client secret, a signing key and its certificate sign a client assertion.
+
+Examples:
+  export WORLDLINE_BASE_URL=https://auth.example/auth WORLDLINE_REALM=merchant-clients
+  export WORLDLINE_CLIENT_ID=Worldline-000021 WORLDLINE_SCOPE='VOP WERO'
+  WORLDLINE_CLIENT_SECRET_FILE=/run/secrets/worldline access-tokens get worldline
+  access-tokens get worldline --signing-key key.pem --signing-cert cert.pem";
+
+#[derive(Debug, Args)]
+pub(crate) struct OnenceArguments {
+    /// What comes before /oauth/token [default: the specification's server]
+    #[arg(long, env = "ONENCE_BASE_URL", hide_env_values = true, alias = "onence-base-url", value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// User name of a 1NCE account that may use the API
+    #[arg(long, env = "ONENCE_USERNAME", hide_env_values = true, alias = "onence-username", value_name = "NAME")]
+    pub(crate) username: Option<String>,
+    /// File that holds the password
+    #[arg(
+        long,
+        env = "ONENCE_PASSWORD_FILE",
+        hide_env_values = true,
+        alias = "onence-password-file",
+        value_name = "PATH"
+    )]
+    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorldlineArguments {
+    /// What comes before /realms; ends in /auth
+    #[arg(long, env = "WORLDLINE_BASE_URL", hide_env_values = true, alias = "worldline-base-url", value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// The realm, as given at onboarding
+    #[arg(long, env = "WORLDLINE_REALM", hide_env_values = true, alias = "worldline-realm", value_name = "NAME")]
+    pub(crate) realm: Option<String>,
+    /// The client id, as given at onboarding
+    #[arg(long, env = "WORLDLINE_CLIENT_ID", hide_env_values = true, alias = "worldline-client-id", value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// The scopes to ask for, with spaces between
+    #[arg(long, env = "WORLDLINE_SCOPE", hide_env_values = true, alias = "worldline-scope", value_name = "SCOPES")]
+    pub(crate) scope: Option<String>,
+    /// File that holds the client secret
+    #[arg(
+        long,
+        env = "WORLDLINE_CLIENT_SECRET_FILE",
+        hide_env_values = true,
+        alias = "worldline-client-secret-file",
+        value_name = "PATH"
+    )]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// File that holds the private key for assertions (PEM)
+    #[arg(
+        long,
+        env = "WORLDLINE_SIGNING_KEY",
+        hide_env_values = true,
+        alias = "worldline-signing-key",
+        value_name = "PATH"
+    )]
+    pub(crate) signing_key: Option<PathBuf>,
+    /// File that holds the certificate registered for that key (PEM)
+    #[arg(
+        long,
+        env = "WORLDLINE_SIGNING_CERT",
+        hide_env_values = true,
+        alias = "worldline-signing-cert",
+        value_name = "PATH"
+    )]
+    pub(crate) signing_cert: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// What to print [default: table on a terminal, token in a pipe]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// The bare token
+    Token,
+    /// An Authorization header, as curl -H @- takes it
+    Header,
+    /// provider, access_token, token_type, expires_in, expires_at, scopes, user_id
+    Json,
+    /// What is known about the token, the token itself redacted
+    Table,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SANDBOX_HELP)]
+pub(crate) struct SandboxArguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Listen on an address that other machines reach
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+    /// How 1NCE spells two members of its answer: userId and scope, or user_id and score
+    #[arg(long, value_enum, default_value = "schema")]
+    pub(crate) spelling: Spelling,
+    /// 1NCE answers with the same token and what is left of its life, rounded up or down to seconds
+    #[arg(long, value_enum, value_name = "ROUNDING")]
+    pub(crate) server_cached: Option<Rounding>,
+    /// Life of 1NCE's tokens in seconds
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    pub(crate) onence_lifetime: u32,
+    /// Life of Worldline's tokens in seconds
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub(crate) worldline_lifetime: u32,
+    /// A fault, as the control endpoint takes it; may be given many times
+    #[arg(long, value_name = "JSON")]
+    pub(crate) fault: Vec<String>,
+}
+
+const SANDBOX_HELP: &str = "\
+Prints the settings for `access-tokens get` as `export` lines and runs until it is interrupted. The signing key is made anew
+for each run and is in a folder of its own until then.
+
+Examples:
+  access-tokens sandbox --listen 127.0.0.1:8080
+  access-tokens sandbox --server-cached down --onence-lifetime 120
+  access-tokens sandbox --fault '{\"endpoint\":\"onence\",\"status\":503,\"retry_after\":5,\"times\":3}'
+  curl -X POST http://127.0.0.1:8080/_sandbox/faults -d '{\"endpoint\":\"worldline\",\"latency_ms\":500,\"lasting_ms\":10000}'";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Spelling {
+    Schema,
+    Example,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Rounding {
+    Up,
+    Down,
+}

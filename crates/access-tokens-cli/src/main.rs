@@ -1,0 +1,63 @@
+//! The `access-tokens` command.
+
+mod arguments;
+mod demo;
+mod failure;
+mod get;
+mod output;
+mod sandbox;
+
+use std::{io::stderr, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    arguments::{Arguments, Command},
+    failure::Failure,
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    if let Command::Completions { shell } = command {
+        // Into memory first: the generator panics where it can't write.
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "access-tokens", &mut script);
+        return output::write(&String::from_utf8_lossy(&script));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Local(format!("the runtime can't be started: {e}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Get(arguments) => get::run(arguments).await,
+            Command::Demo => demo::run().await,
+            Command::Sandbox(arguments) => sandbox::run(arguments).await,
+            Command::Completions { .. } => Ok(()),
+        }
+    })
+}
+
+/// What `RUST_LOG` asks for; nothing without it.
+fn log_to_stderr() {
+    let Ok(filter) = std::env::var(EnvFilter::DEFAULT_ENV) else { return };
+    match EnvFilter::try_new(filter) {
+        Ok(filter) => {
+            let ansi = anstream::AutoStream::choice(&stderr()) != anstream::ColorChoice::Never;
+            tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(stderr).init();
+        }
+        Err(e) => failure::warn(&format!("RUST_LOG is ignored: {e}; try access_tokens=debug")),
+    }
+}

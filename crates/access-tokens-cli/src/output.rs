@@ -1,0 +1,106 @@
+//! What goes to stdout: tokens in the four formats, and tables.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use access_tokens::AccessToken;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::{arguments::Format, failure::Failure};
+
+/// Prints `token` as `format` says or, without one, as suits where the output goes.
+pub(crate) fn token(provider: &str, token: &AccessToken, format: Option<Format>) -> Result<(), Failure> {
+    let default = if io::stdout().is_terminal() { Format::Table } else { Format::Token };
+    let text = match format.unwrap_or(default) {
+        Format::Token => format!("{}\n", token.secret()),
+        Format::Header => format!("Authorization: {} {}\n", token.token_type(), token.secret()),
+        Format::Json => json(provider, token)?,
+        Format::Table => {
+            let mut rows = vec![
+                ["provider".to_owned(), name(provider).to_owned()],
+                ["token".to_owned(), redacted(token)],
+                ["scopes".to_owned(), token.scopes().to_string()],
+                ["remaining".to_owned(), remaining(token)],
+                ["expires at".to_owned(), expires_at(token).unwrap_or_else(|| "unknown".to_owned())],
+            ];
+            rows.extend(token.user_id().map(|id| ["user id".to_owned(), id.to_owned()]));
+            table(&[], rows)
+        }
+    };
+    write(&text)
+}
+
+/// A table: with lines on a terminal, in plain columns in a pipe.
+pub(crate) fn table<const N: usize>(header: &[&str], rows: Vec<[String; N]>) -> String {
+    let mut table = Table::new();
+    let terminal = io::stdout().is_terminal();
+    table.load_style(if terminal { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING });
+    if !header.is_empty() {
+        table.set_header(header);
+    }
+    table.add_rows(rows);
+    if !terminal {
+        table.column_iter_mut().for_each(|column| _ = column.set_padding((0, 2)));
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// Writes to stdout. A reader that has gone away is no failure.
+pub(crate) fn write(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::Local(format!("stdout: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The provider as people know it.
+pub(crate) fn name(provider: &str) -> &str {
+    match provider {
+        "onence" => "1NCE",
+        "worldline" => "Worldline",
+        other => other,
+    }
+}
+
+/// Enough to tell two tokens apart, and no use to anybody else.
+pub(crate) fn redacted(token: &AccessToken) -> String {
+    let secret = token.secret();
+    let start: String = secret.chars().take(if secret.len() > 40 { 4 } else { 0 }).collect();
+    format!("{start}... ({} characters)", secret.len())
+}
+
+pub(crate) fn remaining(token: &AccessToken) -> String {
+    token.remaining().map_or_else(
+        || "unknown".to_owned(),
+        |left| humantime::format_duration(std::time::Duration::from_secs(left.as_secs())).to_string(),
+    )
+}
+
+fn expires_at(token: &AccessToken) -> Option<String> {
+    token.expires_at().map(|at| humantime::format_rfc3339_seconds(at).to_string())
+}
+
+fn json(provider: &str, token: &AccessToken) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Token<'a> {
+        provider: &'a str,
+        access_token: &'a str,
+        token_type: &'a str,
+        expires_in: Option<u64>,
+        expires_at: Option<String>,
+        scopes: Vec<&'a str>,
+        user_id: Option<&'a str>,
+    }
+    let token = Token {
+        provider,
+        access_token: token.secret(),
+        token_type: token.token_type(),
+        expires_in: token.expires_in().map(|span| span.as_secs()),
+        expires_at: expires_at(token),
+        scopes: token.scopes().iter().collect(),
+        user_id: token.user_id(),
+    };
+    let text = serde_json::to_string_pretty(&token).map_err(|e| Failure::Local(format!("the token as JSON: {e}")))?;
+    Ok(format!("{text}\n"))
+}
