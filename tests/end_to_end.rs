@@ -1,0 +1,224 @@
+//! The facade against the sandbox: all three ways to authenticate, and what goes wrong on the way.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+use std::time::Duration;
+
+use access_tokens::{AccessToken, ErrorKind, TokenEndpoint, Transport, onence, worldline};
+use access_tokens_sandbox::{self as sandbox, Endpoint, Fault, Sandbox};
+
+#[tokio::test]
+async fn every_way_to_authenticate_gives_a_token_that_the_resource_accepts() {
+    let sandbox = Sandbox::start().await.unwrap();
+    for (client, scopes) in [
+        (onence(&sandbox), "all"),
+        (with_secret(&sandbox, "sandbox-secret"), "VOP WERO"),
+        (with_assertion(&sandbox), "VOP WERO"),
+    ] {
+        let token = client.exchange().await.unwrap();
+        assert_eq!(token.scopes().to_string(), scopes);
+        assert!(token.remaining().unwrap() > Duration::from_secs(290));
+        assert_eq!(resource(&sandbox, &token).await, 200);
+        sandbox.revoke(token.secret());
+        assert_eq!(resource(&sandbox, &token).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn either_spelling_of_1nce_gives_the_same() {
+    for spelling in [sandbox::Spelling::Schema, sandbox::Spelling::Example] {
+        let settings = sandbox::Onence { spelling, user_id: 4711.into(), ..Default::default() };
+        let sandbox = Sandbox::builder().onence(settings).start().await.unwrap();
+        let token = onence(&sandbox).exchange().await.unwrap();
+        assert_eq!((token.user_id(), token.scopes().to_string().as_str()), (Some("4711"), "all"));
+    }
+}
+
+#[tokio::test]
+async fn onence_may_answer_with_the_same_token_again() {
+    for (tokens, same) in
+        [(sandbox::Tokens::New, false), (sandbox::Tokens::ServerCached { rounding: sandbox::Rounding::Down }, true)]
+    {
+        let sandbox =
+            Sandbox::builder().onence(sandbox::Onence { tokens, ..Default::default() }).start().await.unwrap();
+        let client = onence(&sandbox);
+        let (first, second) = (client.exchange().await.unwrap(), client.exchange().await.unwrap());
+        assert_eq!(first.secret() == second.secret(), same);
+        assert_eq!(resource(&sandbox, &first).await, 200);
+        assert_eq!(resource(&sandbox, &second).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_of_any_characters_arrives_intact() {
+    let secret = "p@ss w+rd&=%é";
+    let username = "a@b.example";
+    let client =
+        sandbox::Client { client_id: "sandbox-client".into(), auth: sandbox::ClientAuth::Secret(secret.into()) };
+    let sandbox = Sandbox::builder()
+        .onence(sandbox::Onence {
+            username: username.into(),
+            password: format!("{secret}:{secret}"),
+            ..Default::default()
+        })
+        .worldline(sandbox::Worldline { clients: vec![client], ..Default::default() })
+        .start()
+        .await
+        .unwrap();
+    let credentials = onence::Credentials::new(username, format!("{secret}:{secret}"));
+    let onence = onence::Client::builder(credentials).base_url(sandbox.onence_base_url()).build().unwrap();
+    onence.exchange().await.unwrap();
+    let token = with_secret(&sandbox, secret).exchange().await.unwrap();
+    assert_eq!(token.scopes().to_string(), "VOP WERO");
+}
+
+#[tokio::test]
+async fn rejections_say_whose_move_it_is() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let worldline = |realm: &str, scopes: &str, id: &str, secret: &str| {
+        let credentials = worldline::ClientSecret::new(id, secret);
+        let realm = realm.parse().unwrap();
+        let client =
+            worldline::Client::builder(sandbox.worldline_base_url(), realm, scopes.parse().unwrap(), credentials);
+        Box::new(client.build().unwrap())
+    };
+    let wrong = onence::Credentials::new("sandbox@1nce.example", "wrong");
+    let wrong = onence::Client::builder(wrong).base_url(sandbox.onence_base_url()).build().unwrap();
+    let stranger =
+        worldline::ClientAssertion::from_pem("sandbox-client", sandbox.signing_key_pem(), sandbox.signing_cert_pem());
+    type Case<'a> = (Box<dyn TokenEndpoint>, ErrorKind, u16, Option<&'a str>);
+    let cases: Vec<Case> = vec![
+        (Box::new(wrong), ErrorKind::Credentials, 400, Some("BadCredentials")),
+        (
+            worldline("sandbox", "VOP", "sandbox-client", "wrong"),
+            ErrorKind::Credentials,
+            401,
+            Some("unauthorized_client"),
+        ),
+        (worldline("sandbox", "VOP", "nobody", "wrong"), ErrorKind::Credentials, 401, Some("invalid_client")),
+        (
+            worldline("sandbox", "IDEAL", "sandbox-client", "sandbox-secret"),
+            ErrorKind::Request,
+            400,
+            Some("invalid_scope"),
+        ),
+        (worldline("elsewhere", "VOP", "sandbox-client", "sandbox-secret"), ErrorKind::Request, 404, None),
+        (with_credentials(&sandbox, stranger.unwrap()), ErrorKind::Credentials, 400, Some("invalid_client")),
+    ];
+    for (client, kind, status, code) in cases {
+        let error = client.exchange().await.unwrap_err();
+        assert_eq!((error.kind(), error.status(), error.code()), (kind, Some(status), code), "{client:?}");
+        assert_eq!(error.provider(), Some(client.provider()));
+    }
+}
+
+#[tokio::test]
+async fn faults_on_the_way_have_their_kind() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = |timeout| {
+        let credentials = onence::Credentials::new("sandbox@1nce.example", "sandbox-password");
+        let client = onence::Client::builder(credentials).base_url(sandbox.onence_base_url());
+        client.transport(Transport::new().timeout(timeout)).build().unwrap()
+    };
+    let (patient, hasty) = (client(Duration::from_secs(60)), client(Duration::from_millis(500)));
+    let cases = [
+        (Fault::status(503), ErrorKind::Unavailable),
+        (Fault::status(503).retry_after(5), ErrorKind::Throttled),
+        (Fault::reset(), ErrorKind::Unavailable),
+        (Fault::latency(Duration::from_secs(5)), ErrorKind::Unavailable),
+        (Fault::truncated(), ErrorKind::Unavailable),
+        (Fault::garbage(), ErrorKind::Contract),
+        (Fault::oversized(1 << 20), ErrorKind::Contract),
+        (Fault::endless(), ErrorKind::Contract),
+        (Fault::without_token(), ErrorKind::Contract),
+        (Fault::wrong_token_type("mac"), ErrorKind::Contract),
+        (Fault::redirect(307, "http://127.0.0.1:1/"), ErrorKind::Contract),
+    ];
+    for (fault, kind) in cases {
+        sandbox.fault(Endpoint::Onence, fault.clone()).unwrap();
+        let late = fault == Fault::latency(Duration::from_secs(5));
+        let error = if late { &hasty } else { &patient }.exchange().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{fault:?}: {error:?}");
+    }
+    patient.exchange().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unavailable() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = onence(&sandbox);
+    sandbox.stop().await;
+    let error = client.exchange().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.is_retryable() && error.status().is_none());
+    assert!(error.to_string().contains("can't be reached"), "{error}");
+}
+
+#[tokio::test]
+async fn signing_keys_and_certificates_that_wont_do_are_refused() {
+    let ours = Sandbox::start().await.unwrap();
+    let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem();
+    let (key, certificate) = (ours.signing_key_pem(), ours.signing_cert_pem());
+    let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let ec = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIA==\n-----END EC PRIVATE KEY-----\n";
+    let broken = "-----BEGIN PRIVATE KEY-----\nMHcCAQEEIA==\n-----END PRIVATE KEY-----\n";
+    let cases = [
+        ("", key, certificate, "client id is empty"),
+        ("id", "", certificate, "key isn't PEM"),
+        ("id", certificate, certificate, "key isn't PEM"),
+        ("id", encrypted.as_str(), certificate, "encrypted"),
+        ("id", ec, certificate, "isn't an RSA key"),
+        ("id", broken, certificate, "isn't an RSA key"),
+        ("id", key, "", "certificate isn't PEM"),
+        ("id", key, key, "certificate isn't PEM"),
+        ("id", key, other.as_str(), "don't belong together"),
+    ];
+    for (id, key, certificate, message) in cases {
+        let error = worldline::ClientAssertion::from_pem(id, key, certificate).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{message}");
+        assert!(error.to_string().contains(message), "{message}: {error}");
+    }
+    // However long a life is asked for, the claims are numbers.
+    let credentials = assertion(&ours).with_lifetime(Duration::MAX);
+    with_credentials(&ours, credentials).exchange().await.unwrap();
+    // A chain: the first certificate is the signer's.
+    let chain = [certificate, other.as_str()].concat();
+    let credentials = worldline::ClientAssertion::from_pem("sandbox-jwt-client", key, &chain).unwrap();
+    with_credentials(&ours, credentials).exchange().await.unwrap();
+}
+
+fn onence(sandbox: &Sandbox) -> Box<dyn TokenEndpoint> {
+    let credentials = onence::Credentials::new("sandbox@1nce.example", "sandbox-password");
+    Box::new(onence::Client::builder(credentials).base_url(sandbox.onence_base_url()).build().unwrap())
+}
+
+fn with_secret(sandbox: &Sandbox, secret: &str) -> Box<dyn TokenEndpoint> {
+    with_credentials(sandbox, worldline::ClientSecret::new("sandbox-client", secret))
+}
+
+fn with_assertion(sandbox: &Sandbox) -> Box<dyn TokenEndpoint> {
+    with_credentials(sandbox, assertion(sandbox))
+}
+
+fn assertion(sandbox: &Sandbox) -> worldline::ClientAssertion {
+    let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
+    worldline::ClientAssertion::from_pem("sandbox-jwt-client", key, certificate).unwrap()
+}
+
+fn with_credentials(sandbox: &Sandbox, credentials: impl Into<worldline::Credentials>) -> Box<dyn TokenEndpoint> {
+    let (realm, scopes) = ("sandbox".parse().unwrap(), "VOP WERO".parse().unwrap());
+    Box::new(worldline::Client::builder(sandbox.worldline_base_url(), realm, scopes, credentials).build().unwrap())
+}
+
+async fn resource(sandbox: &Sandbox, token: &AccessToken) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let request = client.get(sandbox.resource_url()).header("authorization", token.header());
+    request.send().await.unwrap().status().as_u16()
+}

@@ -1,0 +1,79 @@
+//! `specs/quirks.yaml` is held to the specs, to the overlays and to the tests that it names.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+use std::{collections::BTreeSet, fs};
+
+use access_tokens_codegen::{
+    Spec, generate,
+    ledger::{self, Handling, Quirk},
+};
+
+#[test]
+fn every_pointer_still_holds() {
+    for quirk in quirks() {
+        for spec in specs_of(&quirk) {
+            assert_eq!(quirk.gone(&spec.upstream), [""; 0], "{}: {}: fixed upstream?", quirk.id, spec.file());
+        }
+    }
+}
+
+#[test]
+fn every_overlay_action_names_a_quirk_that_the_overlay_handles_and_the_other_way_round() {
+    let acted: BTreeSet<_> =
+        specs().into_iter().flat_map(|spec| spec.quirks.into_iter().map(move |id| (spec.module.clone(), id))).collect();
+    let listed: BTreeSet<_> = quirks()
+        .into_iter()
+        .filter(|quirk| quirk.handled.contains(&Handling::Overlay))
+        .map(|quirk| (quirk.provider, quirk.id))
+        .collect();
+    assert_eq!(acted, listed);
+}
+
+#[test]
+fn every_quirk_names_tests_that_exist() {
+    for quirk in quirks() {
+        assert!(!quirk.tests.is_empty(), "{} names no test", quirk.id);
+        for test in &quirk.tests {
+            let (file, function) = test.split_once("::").expect("path::function");
+            let source = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {file}: {e}", quirk.id));
+            let place = source.find(&format!("fn {function}(")).unwrap_or_else(|| panic!("{}: no {test}", quirk.id));
+            let attributes: Vec<_> = source[..place].lines().rev().take(2).collect();
+            assert!(!attributes.iter().any(|line| line.starts_with("#[ignore")), "{}: {test} doesn't run", quirk.id);
+            assert!(
+                attributes.iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test")),
+                "{}: {test} isn't a test",
+                quirk.id
+            );
+        }
+    }
+}
+
+#[test]
+fn every_quirk_is_handled_somewhere_or_knowing_is_enough() {
+    for quirk in quirks() {
+        assert!(!quirk.handled.is_empty(), "{}", quirk.id);
+        let nothing = quirk.handled.contains(&Handling::None);
+        assert!(!nothing || quirk.handled.len() == 1, "{}: none stands alone", quirk.id);
+        assert!(!specs_of(&quirk).is_empty(), "{}: no such provider", quirk.id);
+    }
+}
+
+fn quirks() -> Vec<Quirk> {
+    ledger::read("specs".as_ref()).unwrap()
+}
+
+fn specs() -> Vec<Spec> {
+    generate("specs".as_ref()).unwrap().specs
+}
+
+fn specs_of(quirk: &Quirk) -> Vec<Spec> {
+    specs().into_iter().filter(|spec| quirk.provider == "both" || quirk.provider == spec.module).collect()
+}

@@ -1,0 +1,100 @@
+//! A server that gives one literal answer and keeps what it was sent, so that tests see the bytes on the wire.
+#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
+
+use std::sync::{Arc, Mutex};
+
+use access_tokens::{Transport, onence, worldline};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+pub const USERNAME: &str = "a@b.example";
+pub const PASSWORD: &str = "open sesame: planted-password";
+pub const CLIENT_SECRET: &str = "p@ss w+rd&=%é";
+
+pub struct Server {
+    pub url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers every request with these bytes and closes the connection.
+    pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer: Vec<u8> = answer.into();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let request = read_request(&mut connection).await;
+                kept.lock().unwrap().push(request);
+                // The client may be gone already, as it is when an answer is too long.
+                let _ = connection.write_all(&answer).await;
+                let _ = connection.shutdown().await;
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// Everything that came, head and body, one text a request.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub fn onence(&self) -> onence::Client {
+        let credentials = onence::Credentials::new(USERNAME, PASSWORD);
+        onence::Client::builder(credentials).base_url(&self.url).transport(Transport::new()).build().unwrap()
+    }
+
+    pub fn worldline(&self) -> worldline::Client {
+        self.worldline_with(worldline::ClientSecret::new("Worldline-000021", CLIENT_SECRET))
+    }
+
+    pub fn worldline_with(&self, credentials: impl Into<worldline::Credentials>) -> worldline::Client {
+        let realm = worldline::Realm::new("example-realm").unwrap();
+        let base_url = format!("{}/auth", self.url);
+        worldline::Client::builder(base_url, realm, "VOP WERO".parse().unwrap(), credentials).build().unwrap()
+    }
+}
+
+async fn read_request(connection: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let read = connection.read(&mut chunk).await.unwrap_or(0);
+        bytes.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8_lossy(&bytes);
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let complete = text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length.unwrap_or(0));
+        if read == 0 || complete {
+            return text.into_owned();
+        }
+    }
+}
+
+/// An answer of this status with a JSON body.
+pub fn json(status: u16, body: &str) -> Vec<u8> {
+    answer(status, &["content-type: application/json"], body)
+}
+
+/// An answer of this status with these header lines and this body.
+pub fn answer(status: u16, headers: &[&str], body: &str) -> Vec<u8> {
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    format!("HTTP/1.1 {status} Whatever\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+/// A token response with these members; `null` takes one out.
+pub fn token_response(change: serde_json::Value) -> Vec<u8> {
+    let mut members =
+        serde_json::json!({ "access_token": "eyJ.planted-token.sig", "token_type": "bearer", "expires_in": 300 });
+    for (name, value) in change.as_object().unwrap() {
+        match value {
+            serde_json::Value::Null => _ = members.as_object_mut().unwrap().remove(name),
+            value => members[name] = value.clone(),
+        }
+    }
+    json(200, &members.to_string())
+}
