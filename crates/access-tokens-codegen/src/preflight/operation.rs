@@ -29,12 +29,12 @@ impl<'a> Preflight<'a> {
             for method in METHODS {
                 let Some(operation) = item.get(method) else { continue };
                 let pointer = format!("{item_pointer}/{method}");
-                let id = operation.get("operationId").and_then(Value::as_str);
-                self.operation = Some(called(operation, method, path));
                 if ["options", "trace"].contains(&method) {
                     self.find(&pointer, "the HTTP client has no call for this method; take the operation out");
                     continue;
                 }
+                let id = operation.get("operationId").and_then(Value::as_str);
+                self.operation = Some(called(operation, method, path));
                 match id {
                     None => self.find(&pointer, "`operationId` is missing; the method would have no name"),
                     Some(id) => {
