@@ -13,11 +13,9 @@ use crate::Error;
 
 /// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order.
 pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<Vec<String>, Error> {
-    let overlay: Overlay = serde_json::from_value(overlay)
-        .map_err(|e| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}")))?;
-    overlay
-        .validate(Default::default())
-        .map_err(|e| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}")))?;
+    let no_overlay = |e: &dyn std::fmt::Display| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}"));
+    let overlay: Overlay = serde_json::from_value(overlay).map_err(|e| no_overlay(&e))?;
+    overlay.validate(Default::default()).map_err(|e| no_overlay(&e))?;
 
     let spec = file.replace(".overlay.", ".openapi.");
     if overlay.extends.as_ref().is_some_and(|extends| *extends != spec) {
@@ -26,16 +24,13 @@ pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<
 
     let mut quirks = Vec::new();
     for (index, action) in overlay.actions.iter().enumerate() {
-        let quirk = required(file, index, action, "x-quirk")?
-            .as_str()
-            .ok_or_else(|| Error::document(file, format!("actions[{index}]: x-quirk must be text")))?
-            .to_owned();
-        let was = required(file, index, action, "x-was")?;
+        let wrong =
+            |what: String| Error::document(file, format!("actions[{index}] (target {}): {what}", action.target));
+        let quirk = extension(action, "x-quirk").map_err(wrong)?;
+        let quirk = quirk.as_str().ok_or_else(|| wrong("x-quirk must be text".to_owned()))?.to_owned();
+        let was = extension(action, "x-was").map_err(wrong)?;
         if was.as_object().is_some_and(|was| was.is_empty()) {
-            return Err(Error::document(
-                file,
-                format!("actions[{index}] (target {}): x-was expects nothing", action.target),
-            ));
+            return Err(wrong("x-was expects nothing".to_owned()));
         }
         let misfit = |reason: String| Error::Overlay {
             file: file.to_owned(),
@@ -63,8 +58,7 @@ pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<
             }
             let update = action.update.as_ref().filter(|_| !action.is_remove());
             if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {
-                let reason = format!("actions[{index}] (target {}): x-was doesn't say what `{key}` was", action.target);
-                return Err(Error::document(file, reason));
+                return Err(wrong(format!("x-was doesn't say what `{key}` was")));
             }
         }
 
@@ -79,12 +73,9 @@ pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<
     Ok(quirks)
 }
 
-fn required<'a>(file: &str, index: usize, action: &'a Action, key: &str) -> Result<&'a Value, Error> {
-    action
-        .extensions
-        .as_ref()
-        .and_then(|extensions| extensions.get(key))
-        .ok_or_else(|| Error::document(file, format!("actions[{index}] (target {}): {key} is missing", action.target)))
+fn extension<'a>(action: &'a Action, key: &str) -> Result<&'a Value, String> {
+    let extension = action.extensions.as_ref().and_then(|extensions| extensions.get(key));
+    extension.ok_or_else(|| format!("{key} is missing"))
 }
 
 /// Whether `found` is what `was` says, but for words to people. In a map of `named` things no key means words.

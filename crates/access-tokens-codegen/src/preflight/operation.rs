@@ -180,9 +180,7 @@ impl<'a> Preflight<'a> {
         }
         for (media_type, content) in content {
             let pointer = format!("{pointer}/{}", escape(media_type));
-            if content.get("encoding").is_some_and(|encoding| encoding.as_object().is_none_or(|map| !map.is_empty())) {
-                self.find(format!("{pointer}/encoding"), "`encoding` isn't supported");
-            }
+            self.encoding(&pointer, content);
             let Some(schema) = content.get("schema") else {
                 self.find(pointer, "a request body needs a `schema`");
                 continue;
@@ -202,10 +200,16 @@ impl<'a> Preflight<'a> {
         }
     }
 
+    fn encoding(&mut self, pointer: &str, content: &Value) {
+        if content.get("encoding").is_some_and(|encoding| encoding.as_object().is_none_or(|map| !map.is_empty())) {
+            self.find(format!("{pointer}/encoding"), "`encoding` isn't supported");
+        }
+    }
+
     /// A body that goes out as it is: `type: string`, and nothing that would restrict it.
     fn plain_text(&mut self, pointer: &str, schema: &'a Value, format: Option<&str>) {
         let Some(node) = self.resolve(pointer, schema) else { return };
-        let restricted = ["pattern", "enum", "minLength", "maxLength", "default", "discriminator"]
+        let restricted = ["enum", "minLength", "maxLength", "default", "discriminator"]
             .iter()
             .any(|key| node.value.get(key).is_some())
             || node.value.get("nullable") == Some(&Value::Bool(true));
@@ -305,9 +309,7 @@ impl<'a> Preflight<'a> {
             return "untyped body".to_owned();
         };
         let pointer = format!("{}/content/{}", node.pointer, escape(media_type));
-        if json.get("encoding").is_some_and(|encoding| encoding.as_object().is_none_or(|map| !map.is_empty())) {
-            self.find(format!("{pointer}/encoding"), "`encoding` isn't supported");
-        }
+        self.encoding(&pointer, json);
         match json.get("schema") {
             None => {
                 self.find(&pointer, "a JSON response needs a `schema`");
