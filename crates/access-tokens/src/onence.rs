@@ -15,6 +15,8 @@ use crate::{
     transport::{self, BaseUrl},
 };
 
+const PROVIDER: &str = "onence";
+
 /// The base URL that the specification names.
 pub const BASE_URL: &str = "https://api.1nce.com/management-api";
 
@@ -119,14 +121,14 @@ impl ClientBuilder {
 
 impl TokenEndpoint for Client {
     fn provider(&self) -> &str {
-        "onence"
+        PROVIDER
     }
 
     fn exchange(&self) -> Exchange<'_> {
         Box::pin(async {
             transport::in_runtime()?;
             let asked = Asked {
-                provider: "onence",
+                provider: PROVIDER,
                 name: "1NCE",
                 scopes: &Scopes::none(),
                 secrets: [Some(self.credentials.password.expose()), self.raw.inner().expose()]
@@ -183,7 +185,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// The code that `error` came with, if it came from 1NCE with one.
     pub fn of(error: &Error) -> Option<Self> {
-        let code = error.code().filter(|_| error.provider() == Some("onence"))?;
+        let code = error.code().filter(|_| error.provider() == Some(PROVIDER))?;
         Some(Self::known(code).unwrap_or_else(|| Self::Unknown(code.to_owned())))
     }
 

@@ -25,6 +25,7 @@ use crate::{Error, ErrorKind};
 /// ```
 #[derive(Clone)]
 pub struct Transport {
+    /// Secret, since its URL can hold a password.
     proxy: Option<Secret>,
     roots: Vec<Vec<u8>>,
     identity: Option<Secret>,
@@ -134,9 +135,8 @@ impl Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A proxy's URL can hold a password.
         f.debug_struct("Transport")
-            .field("proxy", &self.proxy.as_ref().map(|_| format_args!("[redacted]")))
+            .field("proxy", &self.proxy)
             .field("roots", &self.roots.len())
             .field("identity", &self.identity)
             .field("connect_timeout", &self.connect_timeout)
@@ -174,32 +174,28 @@ impl fmt::Debug for BaseUrl {
 impl BaseUrl {
     /// Checks it; gives it without a slash at its end.
     pub(crate) fn checked(&self) -> Result<Url, Error> {
-        base_url(&self.0)
+        let mut url = Url::parse(&self.0).map_err(|e| configuration(format!("the base URL isn't one: {e}")))?;
+        let local = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+            None => false,
+        };
+        if !(url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local) {
+            return Err(configuration(
+                "the base URL must be https; http is for loopback addresses and localhost alone, since it would send the credentials in clear",
+            ));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(configuration("the base URL must not hold a user name or password; give them as credentials"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(configuration("the base URL must not hold a query or fragment"));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(url)
     }
-}
-
-fn base_url(text: &str) -> Result<Url, Error> {
-    let mut url = Url::parse(text).map_err(|e| configuration(format!("the base URL isn't one: {e}")))?;
-    let local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
-    };
-    if !(url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local) {
-        return Err(configuration(
-            "the base URL must be https; http is for loopback addresses and localhost alone, since it would send the credentials in clear",
-        ));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(configuration("the base URL must not hold a user name or password; give them as credentials"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(configuration("the base URL must not hold a query or fragment"));
-    }
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
-    Ok(url)
 }
 
 /// The URL as the generated clients want it: they put a path behind it that begins with a slash.

@@ -19,6 +19,8 @@ use crate::{
     transport::{self, BaseUrl},
 };
 
+const PROVIDER: &str = "worldline";
+
 /// How a client authenticates: the two branches of the specification's `oneOf`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -181,7 +183,7 @@ impl ClientBuilder {
 
 impl TokenEndpoint for Client {
     fn provider(&self) -> &str {
-        "worldline"
+        PROVIDER
     }
 
     fn exchange(&self) -> Exchange<'_> {
@@ -194,7 +196,7 @@ impl TokenEndpoint for Client {
                 raw::types::PosttokenBody::JwtRequest(request) => request.client_assertion.expose(),
             };
             let asked = Asked {
-                provider: "worldline",
+                provider: PROVIDER,
                 name: "Worldline",
                 scopes: &self.scopes,
                 secrets: vec![secret],
@@ -251,7 +253,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// The code that `error` came with, if it came from Worldline with one.
     pub fn of(error: &Error) -> Option<Self> {
-        let code = error.code().filter(|_| error.provider() == Some("worldline"))?;
+        let code = error.code().filter(|_| error.provider() == Some(PROVIDER))?;
         Some(Self::known(code).unwrap_or_else(|| Self::Unknown(code.to_owned())))
     }
 
