@@ -12,14 +12,13 @@
 mod support;
 
 use access_tokens::{AccessToken, ErrorKind, TokenEndpoint, onence, worldline};
-use access_tokens_codegen::generate;
 use access_tokens_sandbox::Sandbox;
 use serde_json::{Map, Value, json};
-use support::{Server, json};
+use support::{Server, decoded, json, upstream};
 
 #[tokio::test]
 async fn the_success_example_gives_user_and_scopes_and_so_do_the_schemas_spellings() {
-    let example = spec("onence").pointer(ONENCE_200_EXAMPLE).unwrap().clone();
+    let example = upstream("onence").pointer(ONENCE_200_EXAMPLE).unwrap().clone();
     let token = token(&example).await;
     assert_eq!(token.secret(), example["access_token"].as_str().unwrap());
     assert_eq!(token.expires_in().unwrap().as_secs(), 3600);
@@ -29,7 +28,9 @@ async fn the_success_example_gives_user_and_scopes_and_so_do_the_schemas_spellin
     let mut spelled = example.as_object().unwrap().clone();
     for (example, schema) in [("user_id", "userId"), ("score", "scope")] {
         let value = spelled.remove(example).unwrap();
-        assert!(spec("onence").pointer(&format!("/components/schemas/Bearer_Token_200/properties/{schema}")).is_some());
+        assert!(
+            upstream("onence").pointer(&format!("/components/schemas/Bearer_Token_200/properties/{schema}")).is_some()
+        );
         spelled.insert(schema.to_owned(), value);
     }
     let other = self::token(&spelled.into()).await;
@@ -46,7 +47,7 @@ async fn each_400_example_has_its_kind_and_code() {
         ("BadCredentials - Not Existing User", ErrorKind::Credentials, BadCredentials),
         ("UnsupportedContentTypeError", ErrorKind::Request, UnsupportedContentTypeError),
     ];
-    let spec = spec("onence");
+    let spec = upstream("onence");
     let examples = spec.pointer(ONENCE_400_EXAMPLES).unwrap().as_object().unwrap();
     assert_eq!(examples.len(), expected.len());
     for (name, kind, code) in expected {
@@ -62,7 +63,7 @@ async fn each_400_example_has_its_kind_and_code() {
 
 #[tokio::test]
 async fn the_error_examples_give_a_request_error() {
-    let spec = spec("worldline");
+    let spec = upstream("worldline");
     let error = property_examples(spec.pointer(WORLDLINE_400).unwrap());
     assert_eq!(error, json!({ "error": "invalid_scope", "error_description": "Invalid scopes: IDEAL" }));
     let server = Server::answering(json(400, &error.to_string())).await;
@@ -74,7 +75,7 @@ async fn the_error_examples_give_a_request_error() {
 
 #[tokio::test]
 async fn the_token_members_examples_give_a_token() {
-    let spec = spec("worldline");
+    let spec = upstream("worldline");
     let mut answer = property_examples(spec.pointer("/components/schemas/TokenResponse").unwrap());
     answer["access_token"] = json!("eyJ.token.sig");
     let server = Server::answering(json(200, &answer.to_string())).await;
@@ -87,7 +88,7 @@ async fn the_token_members_examples_give_a_token() {
 
 #[tokio::test]
 async fn our_assertion_differs_from_the_example_as_the_ledger_says() {
-    let spec = spec("worldline");
+    let spec = upstream("worldline");
     let example = spec.pointer("/components/schemas/ClientJwtRequest/properties/client_assertion/example").unwrap();
     let (example_header, example_claims) = decoded(example.as_str().unwrap());
 
@@ -134,11 +135,6 @@ const ONENCE_400_EXAMPLES: &str = "/paths/~1oauth~1token/post/responses/400/cont
 const WORLDLINE_400: &str =
     "/paths/~1realms~1{realm}~1protocol~1openid-connect~1token/post/responses/400/content/application~1json/schema";
 
-fn spec(module: &str) -> Value {
-    let specs = generate("specs".as_ref()).unwrap().specs;
-    specs.into_iter().find(|spec| spec.module == module).unwrap().upstream
-}
-
 async fn token(answer: &Value) -> AccessToken {
     Server::answering(json(200, &answer.to_string())).await.onence().exchange().await.unwrap()
 }
@@ -149,11 +145,6 @@ fn property_examples(schema: &Value) -> Value {
     let examples =
         properties.iter().filter_map(|(name, property)| Some((name.clone(), property.get("example")?.clone())));
     Value::Object(examples.collect::<Map<_, _>>())
-}
-
-fn decoded(jwt: &str) -> (Value, Value) {
-    let header = serde_json::to_value(jsonwebtoken::decode_header(jwt).unwrap()).unwrap();
-    (header, jsonwebtoken::dangerous::insecure_decode::<Value>(jwt).unwrap().claims)
 }
 
 fn keys_of(value: &Value) -> Vec<String> {

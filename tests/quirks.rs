@@ -16,7 +16,7 @@ use std::time::Duration;
 use access_tokens::{ErrorKind, TokenEndpoint, Transport, onence, reqwest::Configure, worldline};
 use access_tokens_codegen::generate;
 use serde_json::{Value, json as value};
-use support::{Server, answer, json, token_response};
+use support::{Server, answer, json, token_response, upstream};
 
 #[tokio::test]
 async fn either_spelling_gives_the_user_and_the_scopes() {
@@ -318,16 +318,12 @@ fn the_specs_as_published_are_refused_by_preflight() {
 
 #[test]
 fn onences_base_url_is_the_specs_server() {
-    let specs = generate("specs".as_ref()).unwrap().specs;
-    let spec = specs.iter().find(|spec| spec.module == "onence").unwrap();
-    assert_eq!(spec.upstream.pointer("/servers/0/url").unwrap(), onence::BASE_URL);
+    assert_eq!(upstream("onence").pointer("/servers/0/url").unwrap(), onence::BASE_URL);
 }
 
 #[test]
 fn a_relative_base_url_is_refused() {
-    let relative =
-        generate("specs".as_ref()).unwrap().specs.into_iter().find(|spec| spec.module == "worldline").unwrap();
-    let relative = relative.upstream.pointer("/servers/0/url").unwrap().as_str().unwrap().to_owned();
+    let relative = upstream("worldline").pointer("/servers/0/url").unwrap().as_str().unwrap().to_owned();
     let cases = [
         (relative.as_str(), "isn't one"),
         ("", "isn't one"),

@@ -13,8 +13,7 @@ mod support;
 
 use access_tokens::{TokenEndpoint, worldline::ClientAssertion};
 use access_tokens_sandbox::Sandbox;
-use serde_json::Value;
-use support::{Server, token_response};
+use support::{Server, decoded, token_response};
 
 #[tokio::test]
 async fn onence_basic() {
@@ -53,7 +52,7 @@ async fn worldline_client_assertion() {
         request.replace(assertion, "[JWT]").replace(&length, "[LENGTH]")
     );
 
-    let [header, claims]: [Value; 2] = parts(assertion);
+    let (header, claims) = decoded(assertion);
     let mut shown = format!("header {header}\nclaims {claims}\n").replace(&server.url, "http://[HOST]");
     for (changing, place) in
         [(&header["kid"], "[KID]"), (&claims["jti"], "[JTI]"), (&claims["iat"], "[IAT]"), (&claims["exp"], "[EXP]")]
@@ -67,10 +66,4 @@ async fn worldline_client_assertion() {
 fn sent(server: &Server) -> String {
     let [request] = &server.requests()[..] else { panic!("one request") };
     request.replace(server.url.trim_start_matches("http://"), "[HOST]").replace("\r\n", "\n")
-}
-
-fn parts(jwt: &str) -> [Value; 2] {
-    let header = jsonwebtoken::decode_header(jwt).unwrap();
-    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(jwt).unwrap().claims;
-    [serde_json::to_value(header).unwrap(), claims]
 }

@@ -74,6 +74,18 @@ async fn read_request(connection: &mut TcpStream) -> String {
     }
 }
 
+/// A specification as published.
+pub fn upstream(module: &str) -> serde_json::Value {
+    let specs = access_tokens_codegen::generate("specs".as_ref()).unwrap().specs;
+    specs.into_iter().find(|spec| spec.module == module).unwrap().upstream
+}
+
+/// A JWT's header and claims, read by a library that isn't ours.
+pub fn decoded(jwt: &str) -> (serde_json::Value, serde_json::Value) {
+    let header = serde_json::to_value(jsonwebtoken::decode_header(jwt).unwrap()).unwrap();
+    (header, jsonwebtoken::dangerous::insecure_decode(jwt).unwrap().claims)
+}
+
 /// An answer of this status with a JSON body.
 pub fn json(status: u16, body: &str) -> Vec<u8> {
     answer(status, &["content-type: application/json"], body)
