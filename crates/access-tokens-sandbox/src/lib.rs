@@ -41,6 +41,8 @@
 //!
 //! # What it serves
 //!
+//! Over HTTP/1 and, to clients that begin with it (prior knowledge), HTTP/2:
+//!
 //! | path | what |
 //! | --- | --- |
 //! | `POST /management-api/oauth/token` | 1NCE, see [`Onence`] |
@@ -79,7 +81,7 @@
 //! | `body` | text | detail of `status`: that literal body |
 //! | `content_type` | text | detail of `body`; else `application/json` |
 //! | `latency_ms` | milliseconds | effect: waits before anything else happens |
-//! | `reset` | true | effect: resets the TCP connection instead of answering |
+//! | `reset` | true | effect: resets the TCP connection instead of answering, with whatever else HTTP/2 has on it |
 //! | `garbage` | true | effect: 200 with an HTML page |
 //! | `truncated` | true | effect: the usual answer, cut off half-way below its `Content-Length` |
 //! | `oversized_bytes` | bytes | effect: the usual answer, behind white space up to that length |
@@ -226,6 +228,11 @@ impl Sandbox {
     /// What is queued now, each with what is left of its times or its time.
     pub fn faults(&self) -> Vec<EndpointFault> {
         self.state.faults.queued()
+    }
+
+    /// Whether the resource would accept `token` now, for a protected server of your own. Nothing is counted.
+    pub fn accepts(&self, token: &str) -> bool {
+        self.state.tokens.find(token).is_ok()
     }
 
     /// From now on the resource refuses `token`. False when the sandbox issued no such token that is still alive.

@@ -1,20 +1,24 @@
 //! The accept loop: one task for each connection, all of them owned by the loop, so that ending it ends them.
 //!
-//! Our own rather than axum's, because a real TCP reset needs the socket back from the HTTP layer.
+//! Our own rather than axum's, because a real TCP reset needs a say in how the socket is closed.
 
 use std::convert::Infallible;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -120,6 +124,8 @@ async fn accept(listener: TcpListener, router: Router, connections: Connections,
     tasks.shutdown().await;
 }
 
+/// HTTP/1 or HTTP/2, whichever the client begins with (RFC 9113, section 3.3). The tasks of HTTP/2's requests end with the
+/// connection.
 async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
     // Without it a small answer may wait for the client's delayed acknowledgement. The answer is right either way.
     let _ = stream.set_nodelay(true);
@@ -130,23 +136,68 @@ async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<b
         request.extensions_mut().insert(reset.clone());
         router.call(request)
     });
-    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let rudely = Arc::new(AtomicBool::new(false));
+    let socket = Socket { stream, rudely: rudely.clone() };
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let mut stopping = false;
     loop {
         tokio::select! {
             // An error is the client's leaving, or a body of ours that was meant to break off.
             _ = &mut connection => return,
-            () = asked.notified() => {
-                let stream = connection.into_parts().io.into_inner();
-                // Closing with nothing to linger for sends RST instead of FIN.
-                let _ = stream.set_zero_linger();
-                return;
-            }
+            () = asked.notified() => return rudely.store(true, Ordering::Relaxed),
             () = stop_asked(&mut stopped), if !stopping => {
                 stopping = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// A socket that is closed with a reset when that was asked for. The HTTP layer keeps it to itself until it's closed.
+struct Socket {
+    stream: TcpStream,
+    rudely: Arc<AtomicBool>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.rudely.load(Ordering::Relaxed) {
+            // Closing with nothing to linger for sends RST instead of FIN.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -97,18 +97,19 @@ impl Ledger {
 
     /// What the bearer token of a request opens. Refusals are counted.
     pub(crate) fn check(&self, token: Option<&str>) -> Result<Grant, Refusal> {
-        let found = match token {
-            None => Err(Refusal::Missing),
-            Some(token) => match self.grants().by_digest.get(&digest(token)) {
-                None => Err(Refusal::Unknown),
-                Some(grant) if grant.expires <= Instant::now() => Err(Refusal::Expired),
-                Some(grant) if grant.revoked => Err(Refusal::Revoked),
-                Some(grant) => Ok(grant.clone()),
-            },
-        };
-        found.inspect_err(|why| {
+        token.ok_or(Refusal::Missing).and_then(|token| self.find(token)).inspect_err(|why| {
             self.refused.counter(*why).fetch_add(1, Ordering::Relaxed);
         })
+    }
+
+    /// What a token opens.
+    pub(crate) fn find(&self, token: &str) -> Result<Grant, Refusal> {
+        match self.grants().by_digest.get(&digest(token)) {
+            None => Err(Refusal::Unknown),
+            Some(grant) if grant.expires <= Instant::now() => Err(Refusal::Expired),
+            Some(grant) if grant.revoked => Err(Refusal::Revoked),
+            Some(grant) => Ok(grant.clone()),
+        }
     }
 
     pub(crate) fn revoke(&self, token: &str) -> bool {

@@ -6,6 +6,7 @@ mod assertion;
 mod clients;
 mod control;
 mod faults;
+mod http2;
 mod lifecycle;
 mod onence;
 mod resource;

@@ -109,6 +109,16 @@ async fn revoking_all_ends_what_was_issued_and_nothing_later() {
 }
 
 #[tokio::test]
+async fn accepting_is_what_the_resource_does_without_counting() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let token = token(ask_onence(&sandbox)).await;
+    assert!(sandbox.accepts(&token) && !sandbox.accepts("nonsense"));
+    sandbox.revoke(&token);
+    assert!(!sandbox.accepts(&token));
+    assert_eq!((sandbox.refused(Refusal::Unknown), sandbox.refused(Refusal::Revoked)), (0, 0));
+}
+
+#[tokio::test]
 async fn a_server_side_cache_hands_a_revoked_token_out_again() {
     let tokens = Tokens::ServerCached { rounding: Rounding::Up };
     let onence = Onence { tokens, ..Onence::default() };
