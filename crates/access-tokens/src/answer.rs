@@ -104,6 +104,9 @@ impl Asked<'_> {
             _ => None,
         };
         // Beyond what a Duration holds is far beyond the longest life that counts.
+        if seconds == Some(0.0) {
+            return Err(self.contract("the token in it has no life left (expires_in 0)").with_spent());
+        }
         let span = seconds
             .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
             .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))

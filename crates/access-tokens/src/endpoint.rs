@@ -1,6 +1,6 @@
 //! The trait that joins the providers.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{AccessToken, Error};
 
@@ -45,4 +45,14 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ErrorKind`](crate::ErrorKind) says whose move it is.
     fn exchange(&self) -> Exchange<'_>;
+}
+
+impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
+    fn provider(&self) -> &str {
+        (**self).provider()
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        (**self).exchange()
+    }
 }

@@ -37,6 +37,21 @@ pub enum ErrorKind {
     Contract,
 }
 
+#[cfg(feature = "metrics")]
+impl ErrorKind {
+    /// As metrics have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Credentials => "credentials",
+            Self::Request => "request",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Contract => "contract",
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
@@ -46,6 +61,7 @@ struct Inner {
     code: Option<String>,
     description: Option<String>,
     retry_after: Option<Duration>,
+    spent: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -61,6 +77,7 @@ impl Error {
             code: None,
             description: None,
             retry_after: None,
+            spent: false,
             source: None,
         }))
     }
@@ -79,6 +96,15 @@ impl Error {
 
     pub(crate) fn with_provider(self, provider: &str) -> Self {
         self.with(|inner| inner.provider = Some(provider.to_owned()))
+    }
+
+    /// What came was a token without any life left: an `expires_in` of zero, as servers give one out that round down.
+    pub(crate) fn with_spent(self) -> Self {
+        self.with(|inner| inner.spent = true)
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.spent
     }
 
     pub(crate) fn with_answer(
@@ -133,7 +159,8 @@ impl Error {
         self.0.description.as_deref()
     }
 
-    /// How long the server asked to wait (`Retry-After`, RFC 9110 section 10.2.3), at most an hour.
+    /// How long the server asked to wait (`Retry-After`, RFC 9110 section 10.2.3); the clients of this crate take an
+    /// hour at most.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -148,7 +175,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the description: it is the server's text.
-        let Inner { kind, message, provider, status, code, description: _, retry_after, source } = &*self.0;
+        let Inner { kind, message, provider, status, code, description: _, retry_after, spent: _, source } = &*self.0;
         let mut debug = f.debug_struct("Error");
         debug.field("kind", kind).field("message", message);
         let mut some = |name, value: Option<&dyn fmt::Debug>| {

@@ -5,22 +5,27 @@
 //! servers really send, and is strict where a mistake would cost: a token that is present and fits a header, a bearer
 //! type, an expiry that makes sense.
 //!
-//! # A token from 1NCE
+//! A service holds a [`TokenCache`], which always has a valid token at hand.
+//!
+//! # Always a valid token, from 1NCE
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use access_tokens::{TokenEndpoint, onence};
+//! use access_tokens::{TokenCache, onence};
 //! # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
 //! # let (base_url, username, password) = (sandbox.onence_base_url(), "sandbox@1nce.example", "sandbox-password");
 //!
 //! let credentials = onence::Credentials::new(username, password);
 //! let client = onence::Client::builder(credentials).base_url(&base_url).build()?;
-//! let token = client.exchange().await?;
+//! let cache = TokenCache::new(client);
+//! let token = cache.token().await?;
 //! assert!(token.remaining().is_some_and(|left| left.as_secs() > 3000));
 //! # Ok(()) }
 //! ```
 //!
-//! # A token from Worldline
+//! For synchronous code there is [`blocking::TokenCache`].
+//!
+//! # A single token, from Worldline
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,20 +50,28 @@
 //!
 //! # Features
 //!
+//! - `metrics`: counters, histograms and gauges, see the module of that name.
 //! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
 
 mod answer;
+pub mod blocking;
+mod cache;
 mod clock;
 mod endpoint;
 mod error;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod onence;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod scopes;
+pub mod testing;
 mod token;
 mod transport;
 pub mod worldline;
 
+pub use cache::{Policy, Subscription, TokenCache, TokenCacheBuilder, TokenGuard};
+pub use clock::Clock;
 pub use endpoint::{Exchange, TokenEndpoint};
 pub use error::{Error, ErrorKind};
 pub use scopes::Scopes;

@@ -55,7 +55,6 @@ impl fmt::Debug for Credentials {
 /// assert_eq!(onence::ErrorCode::of(&error), Some(onence::ErrorCode::BadCredentials));
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
 pub struct Client {
     raw: raw::Client,
     base_url: Url,

@@ -104,6 +104,35 @@ impl AccessToken {
         Self { since, ..self }
     }
 
+    /// At least `age` old: not every endpoint knows how long its answer took.
+    pub(crate) fn with_least_age(self, age: Duration) -> Self {
+        let age = self.age + age.saturating_sub(self.age());
+        Self { age, ..self }
+    }
+
+    /// Stands where there is no token yet, and is given to nobody.
+    pub(crate) fn none() -> Self {
+        Self {
+            header: HeaderValue::from_static(BEARER),
+            since: Moment::PAST,
+            age: Duration::ZERO,
+            expires_in: None,
+            scopes: Scopes::none(),
+            missing_scopes: Scopes::none(),
+            user_id: None,
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn granted_at(&self) -> SystemTime {
+        self.since.minus(self.age).wall()
+    }
+
+    /// How long ago its life began.
+    pub(crate) fn age(&self) -> Duration {
+        self.age.saturating_add(Moment::now().since(self.since))
+    }
+
     /// The token in clear. Prefer [`header`](Self::header), which can't be logged by accident.
     pub fn secret(&self) -> &str {
         self.header.to_str().ok().and_then(|header| header.strip_prefix(BEARER)).unwrap_or_default()
@@ -127,19 +156,18 @@ impl AccessToken {
     /// When it ends by the wall clock: the moment just before the request was sent, plus [`expires_in`](Self::expires_in),
     /// less a margin of a tenth of it and at most a second, since servers round. `None` if the server didn't say.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.since.plus(self.span()?)
+        Some(self.since.plus(self.span()?).wall())
     }
 
     /// How long until [`expires_at`](Self::expires_at); zero afterwards. Neither a suspended machine nor a wall clock that
     /// was set back makes it longer. `None` if the server didn't say.
     pub fn remaining(&self) -> Option<Duration> {
-        Some(self.span()?.saturating_sub(self.since.elapsed()))
+        Some(self.span()?.saturating_sub(Moment::now().since(self.since)))
     }
 
     /// What it had left to live at `since`, less the margin.
     fn span(&self) -> Option<Duration> {
-        let margin = (self.expires_in? / 10).min(Duration::from_secs(1));
-        Some(self.expires_in?.saturating_sub(margin).saturating_sub(self.age))
+        Some(self.expires_in?.saturating_sub(margin(self.expires_in?)).saturating_sub(self.age))
     }
 
     /// What the server granted; if it didn't say, what was asked for (RFC 6749 section 5.1).
@@ -156,6 +184,11 @@ impl AccessToken {
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
+}
+
+/// How much earlier than the server says a token with such a life counts as ended, since servers round.
+pub(crate) fn margin(expires_in: Duration) -> Duration {
+    (expires_in / 10).min(Duration::from_secs(1))
 }
 
 impl fmt::Debug for AccessToken {

@@ -82,7 +82,6 @@ impl fmt::Debug for ClientSecret {
 /// assert_eq!(token.scopes().to_string(), "VOP");
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
 pub struct Client {
     raw: raw::Client,
     base_url: Url,

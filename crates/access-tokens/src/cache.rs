@@ -1,0 +1,406 @@
+//! Always a valid token.
+
+mod flight;
+#[cfg(test)]
+mod model;
+mod policy;
+mod schedule;
+mod slot;
+mod sync;
+mod telemetry;
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    task::{AbortHandle, yield_now},
+    time::{sleep, timeout},
+};
+use tracing::Instrument;
+
+use self::{
+    flight::{Flights, OVERDUE, Settled, Step, Ticket},
+    telemetry::Telemetry,
+};
+pub use self::{policy::Policy, slot::TokenGuard};
+use crate::{AccessToken, Clock, Error, ErrorKind, TokenEndpoint};
+
+/// Always a valid token of one endpoint. A clone is a further handle on the same cache; it is meant to be held for years.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use access_tokens::{TokenCache, onence};
+/// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+/// # let (base_url, username, password) = (sandbox.onence_base_url(), "sandbox@1nce.example", "sandbox-password");
+///
+/// let credentials = onence::Credentials::new(username, password);
+/// let cache = TokenCache::new(onence::Client::builder(credentials).base_url(&base_url).build()?);
+///
+/// // The first call asks the endpoint; the others take what it answered, until its end comes near.
+/// for _ in 0..1000 {
+///     let token = cache.token().await?;
+///     assert!(token.secret().len() > 1000);
+/// }
+/// # assert_eq!(sandbox.requests(access_tokens_sandbox::Endpoint::Onence), 1);
+/// # Ok(()) }
+/// ```
+///
+/// # What it does
+///
+/// - Nothing, until the first call. Then one exchange at a time, however many wait for it; all of them get its outcome, and
+///   none of them going away stops it.
+/// - Up to the end of its life, less a margin ([`AccessToken::expires_at`]), a token is served without waiting. At 80 % of
+///   its life, less a jitter, the next caller starts a refresh and is served the old token meanwhile.
+/// - A failed refresh costs nobody a valid token. The next attempt comes when the server says (`Retry-After`), else after a
+///   pause that grows to 5 s. Without a valid token callers get the last error at once, until that attempt. Rejected
+///   credentials are tried again too, just as gently: somebody may put them right.
+/// - A server that answers with the same token until it ends isn't asked again before it does.
+/// - Dropping the last handle ends all that it started.
+///
+/// All these times are a [`Policy`]'s. Of the last seconds of a life a server can tell too much: one that rounds up, and a
+/// cold cache that meets its token there, may serve that up to a second too long.
+///
+/// # Runtimes
+///
+/// Exchanges run as tasks of the tokio runtime of the caller that starts them, of any flavour, with I/O and time enabled. If
+/// that goes down midway, the next caller starts another in its own. Outside of a runtime a valid token is served, and the
+/// rest is [`ErrorKind::Configuration`]; for synchronous code there is [`blocking::TokenCache`](crate::blocking::TokenCache).
+#[derive(Clone)]
+pub struct TokenCache {
+    // What the fastest path needs is at hand, not behind the handle.
+    flights: Arc<Flights>,
+    clock: Clock,
+    handle: Arc<LastHandle>,
+}
+
+impl TokenCache {
+    /// A cache with the default [`Policy`]. Nothing is sent before the first call.
+    pub fn new(endpoint: impl TokenEndpoint + 'static) -> Self {
+        Self::builder(endpoint).start()
+    }
+
+    /// A cache with settings.
+    pub fn builder(endpoint: impl TokenEndpoint + 'static) -> TokenCacheBuilder {
+        TokenCacheBuilder { endpoint: Arc::new(endpoint), policy: Policy::new(), clock: Clock::system(), runtime: None }
+    }
+
+    /// A valid token. Where there is one, that takes no lock, no allocation and no shared counter (but for the feature
+    /// `metrics`, which counts those who are served during a refresh); else it waits for the exchange that is under way, or
+    /// starts one.
+    ///
+    /// # Errors
+    /// There is no valid token, and the last exchange brought none: its error, without another request until the next
+    /// attempt is due. A cache that was shut down, or a caller outside of a runtime: [`ErrorKind::Configuration`].
+    pub async fn token(&self) -> Result<TokenGuard, Error> {
+        match self.flights.slot.quiet(self.clock.coarse()) {
+            Some(guard) => {
+                self.core().telemetry.served(&guard);
+                Ok(guard)
+            }
+            None => Box::pin(self.look_closer()).await,
+        }
+    }
+
+    async fn look_closer(&self) -> Result<TokenGuard, Error> {
+        let core = self.core();
+        for _ in 0..ATTEMPTS {
+            let runtime = core.runtime();
+            let flight = match self.flights.ask(self.clock.now(), runtime.as_ref().err()) {
+                Step::Serve(guard) => {
+                    core.telemetry.served(&guard);
+                    return Ok(guard);
+                }
+                Step::Fail(error) => return Err(error),
+                Step::Begin(ticket, serve) => {
+                    let flight = ticket.id;
+                    if let Ok(runtime) = &runtime {
+                        core.fly(ticket, runtime);
+                    }
+                    if let Some(guard) = serve {
+                        core.telemetry.served(&guard);
+                        return Ok(guard);
+                    }
+                    flight
+                }
+                Step::Wait(flight) => flight,
+            };
+            let ended = self.flights.ended(flight);
+            // Who drives no runtime has no timer either. The others look again, should the flight's runtime stand still.
+            let ended = match runtime {
+                Ok(_) => timeout(core.exchange_timeout + 2 * OVERDUE, ended).await.unwrap_or(Ok(())),
+                Err(_) => ended.await,
+            };
+            if let Err(error) = ended {
+                return self.flights.valid(self.clock.now()).ok_or(error);
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "each exchange was given up by the runtime that it ran in; try again"))
+    }
+
+    /// Takes `token` out of service, since a resource refused it: the next call waits for another. Does something, and
+    /// returns true, only if it is still the token in force, so that a hundred refusals of one token cause one exchange.
+    ///
+    /// If the endpoint answers with the same token again, or can't answer at all, that token is served again while it lives.
+    /// A token that came back can't be invalidated for 30 s; where each invalidation brings a new token, that time begins
+    /// with a second and doubles. So a resource that refuses every token costs few exchanges.
+    pub fn invalidate(&self, token: &AccessToken) -> bool {
+        let acted = self.flights.invalidate(token, self.clock.now());
+        self.core().telemetry.invalidated(acted);
+        acted
+    }
+
+    /// Tells of each new token from now on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use access_tokens::{TokenCache, testing::FixedEndpoint};
+    ///
+    /// let cache = TokenCache::new(FixedEndpoint::new("mF_9.B5f-4.1JqM")?);
+    /// let mut tokens = cache.subscribe();
+    /// cache.token().await?;
+    /// assert_eq!(tokens.changed().await.unwrap().secret(), "mF_9.B5f-4.1JqM");
+    ///
+    /// drop(cache);
+    /// assert!(tokens.changed().await.is_none());
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe(&self) -> Subscription {
+        Subscription { seen: self.flights.slot.load().generation(), flights: self.flights.clone() }
+    }
+
+    /// Fetches a token now, and from then on refreshes it in time without waiting for callers, in the runtime that this is
+    /// called in, until the last handle is dropped or [`shutdown`](Self::shutdown). Once is enough; more does nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] outside of a runtime.
+    pub fn keep_warm(&self) -> Result<(), Error> {
+        let runtime = self.core().runtime()?;
+        let mut warm = self.handle.warm.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if warm.as_ref().is_none_or(AbortHandle::is_finished) {
+            *warm = Some(runtime.spawn(self.core().clone().stay_warm()).abort_handle());
+        }
+        Ok(())
+    }
+
+    /// Starts no exchange any more, and waits for the one under way to end; outside of a runtime it is cut short. Afterwards
+    /// the token is served while it lives, then [`ErrorKind::Configuration`].
+    pub async fn shutdown(&self) {
+        self.flights.close();
+        let ended = match Handle::try_current() {
+            Ok(_) => timeout(self.core().exchange_timeout + OVERDUE, self.flights.idle()).await.is_ok(),
+            // There is no timer to give it its time with.
+            Err(_) => false,
+        };
+        if !ended {
+            self.flights.abort();
+        }
+    }
+
+    /// [`token`](Self::token) for a thread that may block, unless it is the one that drives the runtime given to the cache.
+    pub(crate) fn wait_for_token(&self) -> Result<TokenGuard, Error> {
+        if let Some(guard) = self.flights.slot.quiet(self.clock.coarse()) {
+            self.core().telemetry.served(&guard);
+            return Ok(guard);
+        }
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let cache = self.clone();
+        self.core().runtime()?.spawn(async move {
+            let _ = answer.send(cache.token().await);
+        });
+        let gone = |_| Err(Error::new(ErrorKind::Unavailable, "the thread of the blocking token cache is gone"));
+        answered.recv().unwrap_or_else(gone)
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+}
+
+/// How many flights a call begins or waits for before it gives up. One brings a token or an error, unless its runtime goes
+/// down or the token ends before this task runs again.
+const ATTEMPTS: u32 = 5;
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("endpoint", &self.core().endpoint).field("state", &self.flights).finish()
+    }
+}
+
+/// Settings of a [`TokenCache`].
+#[derive(Debug)]
+pub struct TokenCacheBuilder {
+    endpoint: Arc<dyn TokenEndpoint>,
+    policy: Policy,
+    clock: Clock,
+    runtime: Option<Handle>,
+}
+
+impl TokenCacheBuilder {
+    /// When to ask, and when again.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Where to read the time; [`Clock::system`] if not set.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The cache. Nothing is sent before the first call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`], as [`Policy::check`].
+    pub fn build(self) -> Result<TokenCache, Error> {
+        self.policy.check()?;
+        Ok(self.start())
+    }
+
+    /// The cache for synchronous code, with a thread of its own. Give it a client of its own too: one that is shared with a
+    /// runtime shares its connections, and they stand still while that runtime's thread waits for a token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`], as [`Policy::check`], and where the thread can't be started.
+    pub fn build_blocking(self) -> Result<crate::blocking::TokenCache, Error> {
+        self.policy.check()?;
+        crate::blocking::TokenCache::start(|runtime| Self { runtime: Some(runtime), ..self }.start())
+    }
+
+    pub(crate) fn start(self) -> TokenCache {
+        let exchange_timeout = self.policy.exchange_timeout;
+        let flights = Arc::new(Flights::new(self.policy, fastrand::Rng::new()));
+        let core = Core {
+            flights: flights.clone(),
+            telemetry: Telemetry::new(self.endpoint.provider()),
+            endpoint: self.endpoint,
+            clock: self.clock.clone(),
+            exchange_timeout,
+            runtime: self.runtime,
+        };
+        let handle = LastHandle { core: Arc::new(core), warm: std::sync::Mutex::default() };
+        TokenCache { flights, clock: self.clock, handle: Arc::new(handle) }
+    }
+}
+
+/// Tells of each new token of a [`TokenCache`], from [`TokenCache::subscribe`]. It doesn't keep the cache alive.
+#[derive(Debug)]
+pub struct Subscription {
+    flights: Arc<Flights>,
+    seen: u64,
+}
+
+impl Subscription {
+    /// Waits for a token newer than the last that this gave; of several, the newest. `None` once the last handle on the
+    /// cache is dropped or the cache is shut down. May be dropped while it waits; nothing is missed.
+    pub async fn changed(&mut self) -> Option<Arc<AccessToken>> {
+        let guard = self.flights.newer(self.seen).await?;
+        self.seen = guard.generation();
+        Some(guard.to_owned())
+    }
+}
+
+/// What a flight needs, and no handle: it must not keep the cache alive.
+struct Core {
+    flights: Arc<Flights>,
+    endpoint: Arc<dyn TokenEndpoint>,
+    clock: Clock,
+    exchange_timeout: Duration,
+    /// Where flights are started, if not where the caller is.
+    runtime: Option<Handle>,
+    telemetry: Telemetry,
+}
+
+impl Core {
+    fn runtime(&self) -> Result<Handle, Error> {
+        match &self.runtime {
+            Some(runtime) => Ok(runtime.clone()),
+            None => Handle::try_current().map_err(|_| {
+                let message = "a token is asked for in a tokio runtime; synchronous code has blocking::TokenCache";
+                Error::new(ErrorKind::Configuration, message)
+            }),
+        }
+    }
+
+    fn fly(self: &Arc<Self>, ticket: Ticket, runtime: &Handle) {
+        let flight = ticket.id;
+        let span = self.telemetry.begun(ticket.reason, &self.flights.slot.load());
+        let task = runtime.spawn(self.clone().exchange(ticket).instrument(span));
+        self.flights.set_abort(flight, task.abort_handle());
+    }
+
+    /// Asks the endpoint until there is an outcome.
+    async fn exchange(self: Arc<Self>, mut ticket: Ticket) {
+        loop {
+            let began = self.clock.now();
+            let outcome = match self.flights.due() {
+                Some(_) => self.outcome().await,
+                None => Err(flight::closed()),
+            };
+            let now = self.clock.now();
+            let settled = ticket.settle(began, now, outcome);
+            let still = self.flights.valid(now).and_then(|token| token.remaining());
+            self.telemetry.settled(&settled, now.since(began), &self.flights.slot.load(), still);
+            match settled {
+                Settled::AskAgain(pause) => sleep(pause).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// What one exchange comes to, whatever the endpoint does.
+    async fn outcome(&self) -> Result<AccessToken, Error> {
+        let provider = self.endpoint.provider();
+        let exchange = async { self.endpoint.exchange().await };
+        let mut exchange = pin!(exchange);
+        let panics_caught = poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(context)));
+            polled.unwrap_or_else(|_| {
+                let message = format!("the token endpoint of {provider} panicked in an exchange");
+                Poll::Ready(Err(Error::new(ErrorKind::Contract, message)))
+            })
+        });
+        timeout(self.exchange_timeout, panics_caught).await.unwrap_or_else(|_| {
+            let message = format!("{provider} didn't answer within {:?}", self.exchange_timeout);
+            Err(Error::new(ErrorKind::Unavailable, message))
+        })
+    }
+
+    async fn stay_warm(self: Arc<Self>) {
+        while let Some((due, seen)) = self.flights.due() {
+            let now = self.clock.now();
+            if let (Step::Begin(ticket, _), Ok(runtime)) = (self.flights.ask(now, None), self.runtime()) {
+                self.fly(ticket, &runtime);
+                // A runtime that goes down gives the flight up at once, and this task only where it waits.
+                yield_now().await;
+            } else {
+                let _ = timeout(now.until(due).min(HEARTBEAT), self.flights.changed(seen)).await;
+            }
+        }
+    }
+}
+
+/// A timer stands still while the machine is suspended, and so may another's flight; so often is looked.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// What all handles share and no task does: with it goes everything that they started.
+struct LastHandle {
+    core: Arc<Core>,
+    /// The task that keeps it warm. It ends by itself when the cache is closed.
+    warm: std::sync::Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for LastHandle {
+    fn drop(&mut self) {
+        self.core.flights.close();
+        self.core.flights.abort();
+    }
+}

@@ -1,0 +1,160 @@
+//! What an operator sees of a cache: the names are a promise.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that finds something missing should say so and stop"
+)]
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use access_tokens::{
+    AccessToken, Clock, Error, ErrorKind, Policy, TokenCache,
+    metrics::{
+        AGE, BREAKER_OPEN, DURATION, EXCHANGES, EXPIRES_AT, GRANTED_AT, REFRESHES, REMAINING, SERVED_WHILE_REFRESHING,
+        describe,
+    },
+    testing::ScriptedEndpoint,
+};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tokio::{sync::Mutex, time::sleep};
+
+fn token(secret: &str) -> AccessToken {
+    AccessToken::new(secret).unwrap().with_expires_in(Duration::from_secs(100))
+}
+
+/// A first token; a soft refresh that fails; another that is served stale; the same token again; an invalidation; the end
+/// of the token while the endpoint refuses. `chapter` is called there, after the next token, and after another failure.
+async fn story(mut chapter: impl FnMut()) {
+    let latency = Duration::from_millis(50);
+    let endpoint = ScriptedEndpoint::new()
+        .then_after(latency, token("secret-one"))
+        .then_after(latency, Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(5)))
+        .then_after(latency, token("secret-two"))
+        .then_after(latency, token("secret-two"))
+        .then_after(latency, token("secret-three"))
+        .then_after(latency, Error::new(ErrorKind::Credentials, "no longer"))
+        .then_after(latency, token("secret-four").with_expires_in(Duration::from_secs(1000)))
+        .then(Error::new(ErrorKind::Unavailable, "gone"));
+    let policy = Policy::new().jitter(0.0);
+    let cache = TokenCache::builder(endpoint).policy(policy).clock(Clock::tokio()).build().unwrap();
+    let wait = async |seconds| sleep(Duration::from_secs(seconds)).await;
+    cache.token().await.unwrap();
+    wait(81).await;
+    cache.token().await.unwrap();
+    cache.token().await.unwrap();
+    wait(6).await;
+    cache.token().await.unwrap();
+    wait(81).await;
+    cache.token().await.unwrap();
+    wait(1).await;
+    let two = cache.token().await.unwrap().to_owned();
+    cache.invalidate(&two);
+    cache.token().await.unwrap();
+    wait(200).await;
+    cache.token().await.unwrap_err();
+    chapter();
+    wait(1).await;
+    cache.token().await.unwrap();
+    chapter();
+    wait(990).await;
+    cache.token().await.unwrap();
+    wait(1).await;
+    chapter();
+}
+
+/// Whether an event is wanted is decided for all threads when one first comes to it, and a thread without a subscriber may
+/// be that one.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_the_story_and_no_secret() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    fastrand::seed(1);
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    {
+        let _collecting = tracing::subscriber::set_default(subscriber);
+        story(|| {}).await;
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!log.contains("secret-"), "{log}");
+    insta::assert_snapshot!(log);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_metrics_count_the_story() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let recorder = DebuggingRecorder::new();
+    let counted = recorder.snapshotter();
+    let mut chapters = Vec::new();
+    {
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        describe();
+        story(|| chapters.push(values(&counted))).await;
+    }
+    let [refused, granted, gone] = &chapters[..] else { panic!("{} chapters", chapters.len()) };
+    // The times are the wall clock's, of which the life is left.
+    let gauge = |chapter: &[String], name: &str| -> f64 {
+        let line =
+            chapter.iter().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {chapter:#?}"));
+        line.split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    for (chapter, life) in [(refused, 99.0), (granted, 999.0)] {
+        let told = gauge(chapter, EXPIRES_AT) - gauge(chapter, GRANTED_AT);
+        assert!((told - life).abs() < 0.1, "{told} s of life for {life} s");
+    }
+    let breaker = [refused, granted, gone].map(|chapter| gauge(chapter, BREAKER_OPEN));
+    assert_eq!(breaker, [1.0, 0.0, 1.0]);
+
+    let timeless = |line: &&String| ![EXPIRES_AT, GRANTED_AT].iter().any(|name| line.starts_with(name));
+    insta::assert_snapshot!(refused.iter().filter(timeless).cloned().collect::<Vec<_>>().join("\n"));
+    for name in [EXCHANGES, DURATION, REFRESHES, AGE, REMAINING, SERVED_WHILE_REFRESHING] {
+        assert!(refused.iter().any(|line| line.starts_with(name)), "{name} isn't there");
+    }
+}
+
+/// One line for each, with units as described.
+fn values(counted: &Snapshotter) -> Vec<String> {
+    let mut lines: Vec<_> = counted
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .map(|(key, unit, description, value)| {
+            assert!(description.is_some(), "{key:?} isn't described");
+            let labels: Vec<_> = key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+            let value = match value {
+                DebugValue::Counter(count) => count.to_string(),
+                DebugValue::Gauge(value) => value.to_string(),
+                DebugValue::Histogram(values) => {
+                    values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(" ")
+                }
+            };
+            let unit = unit.map_or_else(String::new, |unit| format!(" {}", unit.as_str()));
+            format!("{}{{{}}} {value}{unit}", key.key().name(), labels.join(" "))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
