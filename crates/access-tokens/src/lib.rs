@@ -23,7 +23,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! For synchronous code there is [`blocking::TokenCache`].
+//! There are [`TokenCaches`] for many tenants, and [`blocking::TokenCache`] for synchronous code.
 //!
 //! # A single token, from Worldline
 //!
@@ -56,6 +56,7 @@
 mod answer;
 pub mod blocking;
 mod cache;
+mod caches;
 mod clock;
 mod endpoint;
 mod error;
@@ -71,6 +72,7 @@ mod transport;
 pub mod worldline;
 
 pub use cache::{Policy, Subscription, TokenCache, TokenCacheBuilder, TokenGuard};
+pub use caches::{TokenCaches, TokenCachesBuilder, TokenKey};
 pub use clock::Clock;
 pub use endpoint::{Exchange, TokenEndpoint};
 pub use error::{Error, ErrorKind};

@@ -1,7 +1,7 @@
 //! Metrics for the recorder of the [`metrics`](https://docs.rs/metrics) crate that your service installs.
 //!
 //! Each has the label `provider` ([`TokenEndpoint::provider`](crate::TokenEndpoint::provider)). Spans are in seconds. Of several
-//! caches of one provider, as in a service with many tenants, a gauge tells of the one that changed last.
+//! caches of one provider, as in [`TokenCaches`](crate::TokenCaches), a gauge tells of the one that changed last.
 //!
 //! | name | kind | labels | what |
 //! | --- | --- | --- | --- |

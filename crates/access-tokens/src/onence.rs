@@ -9,7 +9,7 @@ use access_tokens_raw::{Secret, SecretValue, hooks::Authentication, onence as ra
 use url::Url;
 
 use crate::{
-    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, Transport,
+    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
     clock::Moment,
     transport::{self, BaseUrl},
@@ -95,6 +95,16 @@ impl ClientBuilder {
     #[must_use]
     pub fn transport(self, transport: Transport) -> Self {
         Self { transport, ..self }
+    }
+
+    /// What a token of such a client can be shared by, for [`TokenCaches`](crate::TokenCaches).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`.
+    pub fn key(&self) -> Result<TokenKey, Error> {
+        let Self { credentials: Credentials { username, password }, base_url, transport } = self;
+        let secrets = [password.expose().as_bytes()].into_iter().chain(transport.parts());
+        TokenKey::of_parts(PROVIDER, base_url.checked()?.as_str(), username, secrets)
     }
 
     /// Checks the settings; sends nothing.

@@ -86,6 +86,12 @@ impl Transport {
         Self { timeout, ..self }
     }
 
+    /// What makes one way to a server another, for the key of a token.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let secrets = [&self.proxy, &self.identity].map(|secret| secret.as_ref().map_or(&[][..], AsRef::as_ref));
+        secrets.into_iter().chain(self.roots.iter().map(Vec::as_slice))
+    }
+
     /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked.
     pub(crate) fn client(&self, base_url: &Url) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()

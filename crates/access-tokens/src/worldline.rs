@@ -13,7 +13,7 @@ use url::Url;
 
 pub use self::{assertion::ClientAssertion, realm::Realm};
 use crate::{
-    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, Transport,
+    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
     clock::Moment,
     transport::{self, BaseUrl},
@@ -152,6 +152,22 @@ impl ClientBuilder {
     #[must_use]
     pub fn transport(self, transport: Transport) -> Self {
         Self { transport, ..self }
+    }
+
+    /// What a token of such a client can be shared by, for [`TokenCaches`](crate::TokenCaches).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`.
+    pub fn key(&self) -> Result<TokenKey, Error> {
+        let (identity, secrets) = match &self.credentials {
+            Credentials::ClientSecret(ClientSecret { client_id, client_secret }) => {
+                (client_id, [b"client secret", client_secret.expose().as_bytes(), b""])
+            }
+            Credentials::ClientAssertion(assertion) => (&assertion.client_id, assertion.parts()),
+        };
+        let secrets = secrets.into_iter().chain(self.transport.parts());
+        let key = TokenKey::of_parts(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets)?;
+        Ok(key.with_realm(self.realm.as_str()).with_scopes(self.scopes.clone()))
     }
 
     /// Checks the settings; sends nothing.

@@ -30,7 +30,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// upper-case hex digits), claims `iss`, `sub`, `aud` (the realm's URL), `jti`, `iat` and `exp`.
 #[derive(Clone)]
 pub struct ClientAssertion {
-    client_id: String,
+    pub(super) client_id: String,
     key: Arc<RsaKeyPair>,
     kid: String,
     lifetime: Duration,
@@ -65,6 +65,11 @@ impl ClientAssertion {
     #[must_use]
     pub fn with_lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime: lifetime.clamp(Duration::from_secs(1), Duration::from_secs(60 * 60)), ..self }
+    }
+
+    /// Tells one from another: the public key, with which nobody can be who doesn't hold the private one, and the certificate.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        [b"client assertion", self.key.public_key().as_ref(), self.kid.as_bytes()]
     }
 
     /// An assertion for `audience`, never the same twice.
