@@ -16,7 +16,11 @@ use serde_json::Value;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::{AccessToken, Error, ErrorKind, Scopes, clock::Moment, onence, worldline};
+use crate::{
+    AccessToken, Error, ErrorKind, Scopes,
+    clock::{Moment, Skew},
+    onence, worldline,
+};
 
 /// One exchange: who was asked, for what, when, and which secrets must not come back out of the answer.
 pub(crate) struct Asked<'a> {
@@ -27,6 +31,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) scopes: &'a Scopes,
     pub(crate) secrets: Vec<&'a str>,
     pub(crate) since: Moment,
+    /// Learns from the answer's `Date`.
+    pub(crate) skew: Option<&'a Skew>,
 }
 
 /// The members of a token response that matter, wherever the provider keeps them.
@@ -45,6 +51,14 @@ impl Asked<'_> {
         answer: Result<ResponseValue<T>, progenitor_client::Error<()>>,
         members: impl FnOnce(T) -> Granted,
     ) -> Result<AccessToken, Error> {
+        let headers = match &answer {
+            Ok(answer) => Some(answer.headers()),
+            Err(progenitor_client::Error::UnexpectedResponse(response)) => Some(response.headers()),
+            Err(_) => None,
+        };
+        if let (Some(skew), Some(date)) = (self.skew, headers.and_then(date)) {
+            skew.learn(date, self.since);
+        }
         let outcome = match answer {
             Ok(answer) => self.granted(members(answer.into_inner())),
             Err(error) => Err(self.failed(error).await),
@@ -292,15 +306,18 @@ fn over_limit(error: &reqwest::Error) -> bool {
 /// `Retry-After` in either form (RFC 9110 section 10.2.3), at most an hour. A date counts from the server's own `Date`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(60 * 60);
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let value = text(header::RETRY_AFTER)?;
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let span = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than a number of seconds has: a very long time.
         value.parse().map_or(LONGEST, Duration::from_secs)
     } else {
         let then = httpdate::parse_http_date(value).ok()?;
-        let now = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
-        then.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default()
+        then.duration_since(date(headers).unwrap_or_else(SystemTime::now)).unwrap_or_default()
     };
     Some(span.min(LONGEST))
+}
+
+/// When the server says that it answered.
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()
 }

@@ -182,6 +182,36 @@ impl Moment {
     }
 }
 
+/// How far a server's clock is ahead of this machine's, as its `Date` headers (RFC 9110 section 6.6.1) tell.
+#[derive(Debug, Default)]
+pub(crate) struct Skew(AtomicI64);
+
+impl Skew {
+    /// More than that is no clock that is off but a header that is wrong.
+    const MOST: i64 = 24 * 60 * 60 * NANOS as i64;
+
+    /// Takes in the `date` of an answer to what was sent at `sent` and came by now. `Date` is in whole seconds and the way
+    /// takes its time, so a span of skews would explain it: the least of them counts, and that is mostly none.
+    pub(crate) fn learn(&self, date: SystemTime, sent: Moment) {
+        let date = nanos(date.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let ahead_of = |wall: u64| date.wrapping_sub(wall) as i64;
+        let (least, most) = (ahead_of(Moment::now().wall), ahead_of(sent.wall).saturating_add(NANOS as i64));
+        if least > most || least.saturating_abs().min(most.saturating_abs()) > Self::MOST {
+            return;
+        }
+        self.0.store(0.clamp(least, most), Ordering::Relaxed);
+    }
+
+    /// The server's time, in nanoseconds since 1970.
+    pub(crate) fn server_time(&self) -> Duration {
+        Duration::from_nanos(Moment::now().wall.saturating_add_signed(self.nanos()))
+    }
+
+    pub(crate) fn nanos(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 struct Start {
     instant: std::time::Instant,
     /// What the system's monotonic clock showed when a [`Moment`]'s showed zero; before the boot, it may be.

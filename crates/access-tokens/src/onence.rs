@@ -145,6 +145,7 @@ impl TokenEndpoint for Client {
                     .flatten()
                     .collect(),
                 since: Moment::now(),
+                skew: None,
             };
             let body = raw::types::PostAccessTokenPostBody { grant_type: "client_credentials".to_owned() };
             asked.conclude(self.raw.post_access_token_post(&body).await, granted).await

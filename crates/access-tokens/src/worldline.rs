@@ -13,9 +13,9 @@ use url::Url;
 
 pub use self::{assertion::ClientAssertion, realm::Realm};
 use crate::{
-    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
+    AccessToken, Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
-    clock::Moment,
+    clock::{Moment, Skew},
     transport::{self, BaseUrl},
 };
 
@@ -68,6 +68,9 @@ impl fmt::Debug for ClientSecret {
 
 /// The token endpoint of one realm.
 ///
+/// The times in assertions are the server's: where its `Date` says that this machine's clock is off, they are corrected, and
+/// an assertion that was refused for them is followed by another at once.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use access_tokens::{TokenEndpoint, worldline};
@@ -88,6 +91,7 @@ pub struct Client {
     realm: Realm,
     scopes: Scopes,
     credentials: Credentials,
+    skew: Skew,
 }
 
 impl Client {
@@ -125,10 +129,28 @@ impl Client {
                 grant_type,
                 scope,
                 client_assertion_type: assertion::TYPE.to_owned(),
-                client_assertion: assertion.sign(&self.audience())?,
+                client_assertion: assertion.sign(&self.audience(), self.skew.server_time())?,
             }
             .into(),
         })
+    }
+
+    async fn ask(&self) -> Result<AccessToken, Error> {
+        // Signed anew for every attempt: the server takes each `jti` once.
+        let body = self.body()?;
+        let secret = match &body {
+            raw::types::PosttokenBody::CredentialsRequest(request) => request.client_secret.expose(),
+            raw::types::PosttokenBody::JwtRequest(request) => request.client_assertion.expose(),
+        };
+        let asked = Asked {
+            provider: PROVIDER,
+            name: "Worldline",
+            scopes: &self.scopes,
+            secrets: vec![secret],
+            since: Moment::now(),
+            skew: Some(&self.skew),
+        };
+        asked.conclude(self.raw.posttoken(self.realm.as_str(), &body).await, granted).await
     }
 
     /// The realm's URL, which is what Keycloak takes for the issuer.
@@ -192,7 +214,7 @@ impl ClientBuilder {
             transport.client(&base_url)?,
             Authentication::none(),
         );
-        Ok(Client { raw, base_url, realm, scopes, credentials })
+        Ok(Client { raw, base_url, realm, scopes, credentials, skew: Skew::default() })
     }
 }
 
@@ -204,23 +226,26 @@ impl TokenEndpoint for Client {
     fn exchange(&self) -> Exchange<'_> {
         Box::pin(async {
             transport::in_runtime()?;
-            // Signed anew for every attempt: the server takes each `jti` once.
-            let body = self.body()?;
-            let secret = match &body {
-                raw::types::PosttokenBody::CredentialsRequest(request) => request.client_secret.expose(),
-                raw::types::PosttokenBody::JwtRequest(request) => request.client_assertion.expose(),
-            };
-            let asked = Asked {
-                provider: PROVIDER,
-                name: "Worldline",
-                scopes: &self.scopes,
-                secrets: vec![secret],
-                since: Moment::now(),
-            };
-            asked.conclude(self.raw.posttoken(self.realm.as_str(), &body).await, granted).await
+            let skew = self.skew.nanos();
+            let outcome = self.ask().await;
+            // An assertion with the times of a clock that is off is refused; what the refusal tells of the server's clock
+            // puts the next one right.
+            let set_right = self.skew.nanos().abs_diff(skew) > CLOCK_IS_OFF;
+            match (&outcome, &self.credentials) {
+                (Err(error), Credentials::ClientAssertion(_))
+                    if error.kind() == ErrorKind::Credentials && set_right =>
+                {
+                    tracing::warn!(provider = PROVIDER, "this machine's clock and the server's differ; asking again");
+                    self.ask().await
+                }
+                _ => outcome,
+            }
         })
     }
 }
+
+/// By how many nanoseconds a clock must be off for that to be worth another request.
+const CLOCK_IS_OFF: u64 = 1_000_000_000;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,10 +1,6 @@
 //! Client assertions: RFC 7523 section 2.2, in the form that the specification describes and Keycloak accepts.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use access_tokens_raw::Secret;
 use aws_lc_rs::{
@@ -72,13 +68,12 @@ impl ClientAssertion {
         [b"client assertion", self.key.public_key().as_ref(), self.kid.as_bytes()]
     }
 
-    /// An assertion for `audience`, never the same twice.
-    pub(super) fn sign(&self, audience: &str) -> Result<Secret, Error> {
+    /// An assertion for `audience` that is made at `iat` by the server's clock, since 1970; never the same twice.
+    pub(super) fn sign(&self, audience: &str, iat: Duration) -> Result<Secret, Error> {
         let failed = |_| configuration("the signing key can't sign");
         let random = rand::SystemRandom::new();
         let mut jti = [0; 16];
         rand::SecureRandom::fill(&random, &mut jti).map_err(failed)?;
-        let iat = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
 
         let header = Header { alg: "RS256", kid: &self.kid, typ: "JWT" };
         let claims = Claims {
