@@ -5,7 +5,8 @@
 //! servers really send, and is strict where a mistake would cost: a token that is present and fits a header, a bearer
 //! type, an expiry that makes sense.
 //!
-//! A service holds a [`TokenCache`], which always has a valid token at hand.
+//! A service holds a [`TokenCache`], which always has a valid token at hand, and puts that on its requests, by hand or by the
+//! middleware and the layer of the module `http` (see the features below).
 //!
 //! # Always a valid token, from 1NCE
 //!
@@ -52,6 +53,7 @@
 //!
 //! - `metrics`: counters, histograms and gauges, see the module of that name.
 //! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
+//! - `reqwest-middleware`, `tower`: the module `http`, a middleware and a layer that put the token on requests.
 
 mod answer;
 pub mod blocking;
@@ -60,6 +62,8 @@ mod caches;
 mod clock;
 mod endpoint;
 mod error;
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+pub mod http;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod onence;
@@ -80,6 +84,7 @@ pub use scopes::Scopes;
 pub use token::AccessToken;
 pub use transport::Transport;
 
-#[cfg(doctest)]
+// Its second program needs the feature.
+#[cfg(all(doctest, feature = "reqwest-middleware"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

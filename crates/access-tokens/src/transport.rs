@@ -181,13 +181,7 @@ impl BaseUrl {
     /// Checks it; gives it without a slash at its end.
     pub(crate) fn checked(&self) -> Result<Url, Error> {
         let mut url = Url::parse(&self.0).map_err(|e| configuration(format!("the base URL isn't one: {e}")))?;
-        let local = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-            None => false,
-        };
-        if !(url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local) {
+        if !is_confidential(&url) {
             return Err(configuration(
                 "the base URL must be https; http is for loopback addresses and localhost alone, since it would send the credentials in clear",
             ));
@@ -202,6 +196,17 @@ impl BaseUrl {
         url.set_path(&path);
         Ok(url)
     }
+}
+
+/// Whether nobody on the way can read what is sent there: `https`, or `http` within this machine.
+pub(crate) fn is_confidential(url: &Url) -> bool {
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local
 }
 
 /// The URL as the generated clients want it: they put a path behind it that begins with a slash.
