@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use access_tokens::{Error, TokenEndpoint, Transport, onence, worldline};
+use access_tokens::{Error, TokenCache, TokenEndpoint, Transport, onence, worldline};
 use access_tokens_raw::{onence as raw_onence, worldline as raw_worldline};
 use access_tokens_sandbox::Sandbox;
 use serde_json::json as value;
@@ -43,13 +43,14 @@ async fn nothing_shows_a_secret() {
     for secret in [PASSWORD, CLIENT_SECRET, TOKEN] {
         for answer in answers(secret) {
             let server = Server::answering(answer).await;
-            let client: Box<dyn TokenEndpoint> = match secret {
-                PASSWORD => Box::new(server.onence()),
-                CLIENT_SECRET => Box::new(server.worldline()),
-                _ => Box::new(server.worldline_with(assertion())),
+            let client: Arc<dyn TokenEndpoint> = match secret {
+                PASSWORD => Arc::new(server.onence()),
+                CLIENT_SECRET => Arc::new(server.worldline()),
+                _ => Arc::new(server.worldline_with(assertion())),
             };
-            let outcome = client.exchange().await;
-            write!(shown, "{client:?} {client:#?} {outcome:?} {outcome:#?}").unwrap();
+            let cache = TokenCache::new(client.clone());
+            let outcome = cache.token().await;
+            write!(shown, "{client:?} {client:#?} {outcome:?} {outcome:#?} {cache:?} {cache:#?}").unwrap();
             if let Err(error) = outcome {
                 show_chain(&error, &mut shown);
             }
@@ -62,6 +63,7 @@ async fn nothing_shows_a_secret() {
     let refused = onence::Client::builder(onence::Credentials::new(USERNAME, PASSWORD))
         .base_url(format!("https://user:{PASSWORD}@api.example"));
     write!(shown, "{nobody:?} {refused:?}").unwrap();
+    write!(shown, "{:?}", nobody.key()).unwrap();
     show_chain(&nobody.build().unwrap().exchange().await.unwrap_err(), &mut shown);
     show_configuration(key, keys.signing_cert_pem(), &mut shown);
 
