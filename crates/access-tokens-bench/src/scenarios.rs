@@ -48,8 +48,7 @@ pub(crate) async fn run(scenarios: &[Scenario], scale: f64) -> Result<(String, V
         outcomes.push(pair.await??);
     }
     telling.abort();
-    let verdicts =
-        outcomes.iter().filter(|outcome| outcome.library == Ours::NAME).flat_map(Outcome::verdicts).collect();
+    let verdicts = outcomes.iter().filter(|outcome| outcome.name == Ours::NAME).flat_map(Outcome::verdicts).collect();
     Ok((report(scenarios, &outcomes), verdicts))
 }
 
@@ -85,7 +84,7 @@ async fn watch<L: Library>(scenario: Scenario, scale: f64) -> Result<Outcome, Er
         tally.add(&caller??);
     }
     let recovery = back.map(|back| tally.recovered.map(|recovered| recovered.duration_since(back)));
-    Ok(Outcome { scenario, library: L::NAME, requests: endpoint.ledger.requests(), recovery, tally })
+    Ok(Outcome { scenario, name: L::NAME, requests: endpoint.ledger.requests(), recovery, tally })
 }
 
 /// One caller's loop.
@@ -151,7 +150,7 @@ impl Tally {
 #[derive(Debug)]
 struct Outcome {
     scenario: Scenario,
-    library: &'static str,
+    name: &'static str,
     requests: u64,
     tally: Tally,
     /// Outer `None`: the server was never out. Inner `None`: callers never got a valid token again.
@@ -168,7 +167,7 @@ impl Outcome {
         };
         vec![
             self.scenario.id.to_string(),
-            self.library.to_owned(),
+            self.name.to_owned(),
             tally.gets.to_string(),
             self.requests.to_string(),
             tally.expired.to_string(),
