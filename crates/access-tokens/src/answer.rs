@@ -117,10 +117,10 @@ impl Asked<'_> {
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        // Beyond what a Duration holds is far beyond the longest life that counts.
         if seconds == Some(0.0) {
             return Err(self.contract("the token in it has no life left (expires_in 0)").with_spent());
         }
+        // Beyond what a Duration holds is far beyond the longest life that counts.
         let span = seconds
             .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
             .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))

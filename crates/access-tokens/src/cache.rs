@@ -100,13 +100,16 @@ impl TokenCache {
     /// There is no valid token, and the last exchange brought none: its error, without another request until the next
     /// attempt is due. A cache that was shut down, or a caller outside of a runtime: [`ErrorKind::Configuration`].
     pub async fn token(&self) -> Result<TokenGuard, Error> {
-        match self.flights.slot.quiet(self.clock.coarse()) {
-            Some(guard) => {
-                self.core().telemetry.served(&guard);
-                Ok(guard)
-            }
-            None => Box::pin(self.look_closer()).await,
+        match self.quiet() {
+            Some(guard) => Ok(guard),
+            None => Box::pin(self.look_closer()).await.inspect(|guard| self.core().telemetry.served(guard)),
         }
+    }
+
+    /// The token, where there is nothing to do but to serve it.
+    #[inline]
+    fn quiet(&self) -> Option<TokenGuard> {
+        self.flights.slot.quiet(self.clock.coarse()).inspect(|guard| self.core().telemetry.served(guard))
     }
 
     async fn look_closer(&self) -> Result<TokenGuard, Error> {
@@ -114,10 +117,7 @@ impl TokenCache {
         for _ in 0..ATTEMPTS {
             let runtime = core.runtime();
             let flight = match self.flights.ask(self.clock.now(), runtime.as_ref().err()) {
-                Step::Serve(guard) => {
-                    core.telemetry.served(&guard);
-                    return Ok(guard);
-                }
+                Step::Serve(guard) => return Ok(guard),
                 Step::Fail(error) => return Err(error),
                 Step::Begin(ticket, serve) => {
                     let flight = ticket.id;
@@ -125,7 +125,6 @@ impl TokenCache {
                         core.fly(ticket, runtime);
                     }
                     if let Some(guard) = serve {
-                        core.telemetry.served(&guard);
                         return Ok(guard);
                     }
                     flight
@@ -206,8 +205,7 @@ impl TokenCache {
 
     /// [`token`](Self::token) for a thread that may block, unless it is the one that drives the runtime given to the cache.
     pub(crate) fn wait_for_token(&self) -> Result<TokenGuard, Error> {
-        if let Some(guard) = self.flights.slot.quiet(self.clock.coarse()) {
-            self.core().telemetry.served(&guard);
+        if let Some(guard) = self.quiet() {
             return Ok(guard);
         }
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
@@ -338,7 +336,7 @@ impl Core {
     }
 
     /// Asks the endpoint until there is an outcome.
-    async fn exchange(self: Arc<Self>, mut ticket: Ticket) {
+    async fn exchange(self: Arc<Self>, ticket: Ticket) {
         loop {
             let began = self.clock.now();
             let outcome = match self.flights.due() {

@@ -435,7 +435,7 @@ pub(super) struct Ticket {
 impl Ticket {
     /// Takes in what an exchange came to at `now` that was begun at `began`. But for [`Settled::AskAgain`] that ends the
     /// flight.
-    pub(super) fn settle(&mut self, began: Moment, now: Moment, outcome: Result<AccessToken, Error>) -> Settled {
+    pub(super) fn settle(&self, began: Moment, now: Moment, outcome: Result<AccessToken, Error>) -> Settled {
         self.flights.settle(self.id, began, now, outcome)
     }
 }

@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    fn exchange(&self, mut ticket: Ticket) {
+    fn exchange(&self, ticket: Ticket) {
         self.begun.fetch_add(1, Ordering::SeqCst);
         assert_eq!(self.under_way.fetch_add(1, Ordering::SeqCst), 0, "two flights at once");
         thread::yield_now();

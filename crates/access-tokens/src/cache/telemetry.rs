@@ -8,6 +8,7 @@ use super::{
     flight::{Reason, Settled},
     slot::TokenGuard,
 };
+
 /// Where to filter for them: the files' own names are nobody's business.
 const TARGET: &str = "access_tokens::cache";
 
