@@ -7,12 +7,13 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::algorithm::Algorithm;
 use crate::certificate::VerifyingKey;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -40,7 +41,7 @@ pub(crate) enum Refused {
     NotForThisClient,
 }
 
-/// Whether the assertion holds at `now` (seconds since 1970); its `jti` is used up then.
+/// The key that signed the assertion, if that holds at `now` (seconds since 1970); its `jti` is used up then.
 ///
 /// `keys_of` gives the keys of a client: none for one that isn't known, `Some(None)` for one that has no keys.
 pub(crate) fn verify<'k>(
@@ -49,7 +50,7 @@ pub(crate) fn verify<'k>(
     audiences: &[String],
     now: i64,
     used_ids: &UsedIds,
-) -> Result<(), Refused> {
+) -> Result<&'k VerifyingKey, Refused> {
     match assertion.kind {
         Some(JWT_BEARER) => {}
         None => return fails("Parameter client_assertion_type is missing"),
@@ -82,14 +83,20 @@ pub(crate) fn verify<'k>(
         Some(Some(keys)) => keys,
     };
 
-    if jws.header.alg.as_deref() != Some("RS256") {
+    let Some(algorithm) = jws.header.alg.as_deref().and_then(Algorithm::named) else {
         return fails("Invalid signature algorithm");
-    }
+    };
     let kid = jws.header.kid.as_deref();
-    let Some(key) = keys.iter().find(|key| Some(key.fingerprint.as_str()) == kid) else {
+    let Some(key) = keys.iter().find(|key| kid.is_some_and(|kid| key.has_key_id(kid))) else {
         return fails("Unable to load public key");
     };
-    if !key.verifies(jws.signed.as_bytes(), &jws.signature) {
+    if !jws.header.describes(key) {
+        return fails("Unable to load public key");
+    }
+    if !key.can_do(algorithm) {
+        return fails("Invalid signature algorithm");
+    }
+    if !key.verifies(algorithm, jws.signed.as_bytes(), &jws.signature) {
         return fails(failed("Signature on JWT token failed validation"));
     }
     if !key.is_valid_at(now) {
@@ -108,7 +115,7 @@ pub(crate) fn verify<'k>(
     match &claims.jti {
         None => fails("Token jti claim is required"),
         Some(jti) if !used_ids.first_use(jti, life) => fails("Token reuse detected"),
-        Some(_) => Ok(()),
+        Some(_) => Ok(key),
     }
 }
 
@@ -142,7 +149,7 @@ fn remaining_life(claims: &Claims, now: i64) -> Result<Duration, Refused> {
     Ok(Duration::from_secs(life.unsigned_abs()))
 }
 
-fn fails(description: impl Into<String>) -> Result<(), Refused> {
+fn fails<T>(description: impl Into<String>) -> Result<T, Refused> {
     Err(Refused::Because(description.into()))
 }
 
@@ -219,6 +226,19 @@ fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
 struct Header {
     alg: Option<String>,
     kid: Option<String>,
+    x5t: Option<String>,
+    #[serde(rename = "x5t#S256")]
+    x5t_s256: Option<String>,
+    x5c: Option<Vec<String>>,
+}
+
+impl Header {
+    /// Whether those of its members that say more of the certificate than `kid`, if there are any, say it of this one.
+    fn describes(&self, key: &VerifyingKey) -> bool {
+        self.x5t.as_ref().is_none_or(|x5t| *x5t == key.thumbprint(&SHA1_FOR_LEGACY_USE_ONLY))
+            && self.x5t_s256.as_ref().is_none_or(|x5t| *x5t == key.thumbprint(&SHA256))
+            && self.x5c.as_ref().is_none_or(|x5c| key.heads(x5c))
+    }
 }
 
 #[derive(Deserialize)]

@@ -106,9 +106,11 @@
 //! still lasts. The usual answer is what the request would have got, an error too; a fault that finds nothing to change in
 //! it (no `access_token` to take out of a 401) is used up all the same.
 
+mod algorithm;
 mod assertion;
 mod certificate;
 mod control;
+mod credential;
 mod fault;
 mod front;
 mod onence;
@@ -132,6 +134,7 @@ pub use crate::token::Refusal;
 pub use crate::worldline::{Client, ClientAuth, Worldline};
 
 use crate::certificate::Identity;
+use crate::credential::LastCredentials;
 use crate::front::Requests;
 use crate::queue::Faults;
 use crate::server::Server;
@@ -191,14 +194,74 @@ impl Sandbox {
         format!("{}/resource", self.state.url)
     }
 
-    /// The 1NCE settings in force.
+    /// The 1NCE settings that it started with. [`Sandbox::set_onence_credentials`] doesn't change what is said here.
     pub fn onence(&self) -> &Onence {
         self.state.onence.settings()
     }
 
-    /// The Worldline settings in force.
+    /// The Worldline settings that it started with. [`Sandbox::set_worldline_clients`] doesn't change what is said here.
     pub fn worldline(&self) -> &Worldline {
         self.state.worldline.settings()
+    }
+
+    /// Replaces the one 1NCE user, as after a change of the password: from the next request on the old one is refused. Tokens
+    /// issued stay valid, and with [`Tokens::ServerCached`] the new user gets the old one's token as long as it lives.
+    ///
+    /// ```
+    /// use access_tokens_sandbox::{Endpoint, Sandbox};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sandbox = Sandbox::start().await?;
+    /// sandbox.set_onence_credentials("sandbox@1nce.example", "new-password");
+    /// let ask = |password: &'static str| {
+    ///     reqwest::Client::new()
+    ///         .post(format!("{}/oauth/token", sandbox.onence_base_url()))
+    ///         .basic_auth("sandbox@1nce.example", Some(password))
+    ///         .json(&serde_json::json!({ "grant_type": "client_credentials" }))
+    ///         .send()
+    /// };
+    /// assert_eq!(ask("sandbox-password").await?.status(), 400);
+    /// assert_eq!(sandbox.last_credential(Endpoint::Onence), None);
+    /// assert_eq!(ask("new-password").await?.status(), 200);
+    /// assert!(sandbox.last_credential(Endpoint::Onence).is_some_and(|sha256| sha256.starts_with("B8B9F8F2")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_onence_credentials(&self, username: impl Into<String>, password: impl Into<String>) {
+        self.state.onence.set_credentials(username.into(), password.into());
+    }
+
+    /// Replaces every Worldline client, as after a change of a secret or of a certificate: from the next request on, what isn't
+    /// among `clients` is refused. Tokens issued stay valid, and a `jti` that was used stays used.
+    ///
+    /// # Errors
+    /// [`StartError::Certificate`] and [`StartError::DuplicateClient`], as when it starts; the clients stay what they were then.
+    ///
+    /// ```
+    /// use access_tokens_sandbox::{Client, ClientAuth, Sandbox};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sandbox = Sandbox::start().await?;
+    /// // From now on this client's `kid` may be "signing-2025" too.
+    /// let certificate = sandbox.signing_cert_pem().as_bytes().to_vec();
+    /// let auth = ClientAuth::CertificatesByKeyId([("signing-2025".to_owned(), certificate)].into());
+    /// sandbox.set_worldline_clients(vec![Client { client_id: "sandbox-jwt-client".into(), auth }])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_worldline_clients(&self, clients: Vec<Client>) -> Result<(), StartError> {
+        self.state.worldline.set_clients(&clients, self.state.identity)
+    }
+
+    /// The credential of the last request that `endpoint` gave a token for, so that a test can tell which of two is in use. It's
+    /// shown by its fingerprint in upper-case hex digits: SHA-1 of the certificate for an assertion, SHA-256 of the client secret,
+    /// SHA-256 of the password for 1NCE.
+    ///
+    /// None before the first such request, and always for [`Endpoint::Resource`].
+    pub fn last_credential(&self, endpoint: Endpoint) -> Option<String> {
+        self.state.last_credentials.get(endpoint)
     }
 
     /// The sandbox's private key, RSA of 2048 bits, PKCS #8 in PEM: it signs for [`ClientAuth::SandboxCertificate`]. It's made
@@ -348,6 +411,7 @@ impl Builder {
             identity,
             onence: onence::Account::open(self.onence),
             worldline,
+            last_credentials: LastCredentials::default(),
             tokens: Ledger::default(),
             faults: Faults::default(),
             requests: Requests::default(),
@@ -358,7 +422,7 @@ impl Builder {
     }
 }
 
-/// Why a sandbox didn't start.
+/// Why a sandbox didn't start, or didn't take other clients.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -379,7 +443,7 @@ pub enum StartError {
     /// The signing key or its certificate couldn't be made.
     #[error("can't make a signing key: {0}")]
     Key(String),
-    /// A client's certificate can't be used to verify RS256.
+    /// A client's certificate can't be used to verify assertions.
     #[error("the certificate of client `{client_id}` can't be used: {reason}")]
     Certificate {
         /// The client that it's registered for.
@@ -402,6 +466,7 @@ struct State {
     identity: &'static Identity,
     onence: onence::Account,
     worldline: worldline::Realm,
+    last_credentials: LastCredentials,
     tokens: Ledger,
     faults: Faults,
     requests: Requests,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::SHA256;
 use aws_lc_rs::error::Unspecified;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -14,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::credential::fingerprint;
 use crate::fault::Endpoint;
 use crate::request;
 
@@ -110,11 +112,16 @@ pub enum Rounding {
 /// Tokens of 1NCE have about 3,000 characters.
 const TOKEN_LENGTH: usize = 3000;
 
-/// The settings, and the token that the server caches.
-#[derive(Debug)]
+/// The settings that it started with, the credentials in force, and the token that the server caches.
 pub(crate) struct Account {
     settings: Onence,
+    credentials: Mutex<Credentials>,
     cached: Mutex<Option<Cached>>,
+}
+
+struct Credentials {
+    username: String,
+    password: String,
 }
 
 struct Cached {
@@ -122,15 +129,20 @@ struct Cached {
     expires: Instant,
 }
 
-impl fmt::Debug for Cached {
+impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cached").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Account").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
 impl Account {
     pub(crate) fn open(settings: Onence) -> Account {
-        Account { settings, cached: Mutex::new(None) }
+        let credentials = Credentials { username: settings.username.clone(), password: settings.password.clone() };
+        Account { settings, credentials: Mutex::new(credentials), cached: Mutex::new(None) }
+    }
+
+    pub(crate) fn set_credentials(&self, username: String, password: String) {
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Credentials { username, password };
     }
 
     pub(crate) fn settings(&self) -> &Onence {
@@ -150,16 +162,21 @@ async fn token(State(state): State<Arc<crate::State>>, request: Request) -> Resp
         Ok(body) => body,
         Err(too_large) => return too_large,
     };
-    if let Err(problem) = check(&state.onence.settings, &headers, &body) {
-        return problem.into_response();
-    }
+    let credential = match check(&state.onence.credentials, &headers, &body) {
+        Ok(credential) => credential,
+        Err(problem) => return problem.into_response(),
+    };
     match issue(&state) {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(answer) => {
+            state.last_credentials.set(Endpoint::Onence, credential);
+            Json(answer).into_response()
+        }
         Err(Unspecified) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-fn check(settings: &Onence, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+/// The fingerprint of the password, if all is right.
+fn check(credentials: &Mutex<Credentials>, headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
     if !request::is_content_type(headers, "application/json") {
         return Err(Problem::ContentType);
     }
@@ -168,10 +185,11 @@ fn check(settings: &Onence, headers: &HeaderMap, body: &[u8]) -> Result<(), Prob
     if body.get("grant_type").and_then(Value::as_str) != Some("client_credentials") {
         return Err(Problem::NoGrantType);
     }
-    if username != settings.username.as_bytes() || password != settings.password.as_bytes() {
+    let right = credentials.lock().unwrap_or_else(PoisonError::into_inner);
+    if username != right.username.as_bytes() || password != right.password.as_bytes() {
         return Err(Problem::BadCredentials);
     }
-    Ok(())
+    Ok(fingerprint(&SHA256, &password))
 }
 
 /// User name and password as RFC 7617 has them: all up to the first colon, and all behind it. Neither is decoded further.

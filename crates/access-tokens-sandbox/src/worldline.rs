@@ -1,10 +1,11 @@
 //! Worldline: `POST /auth/realms/{realm}/protocol/openid-connect/token`, as Keycloak answers it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_lc_rs::digest::SHA256;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::StartError;
 use crate::assertion::{self, Assertion, Refused, UsedIds};
 use crate::certificate::{Identity, VerifyingKey};
+use crate::credential::fingerprint;
 use crate::fault::Endpoint;
 use crate::front::Clock;
 use crate::request;
@@ -37,11 +39,27 @@ use crate::request;
 ///
 /// **An assertion** (RFC 7523, section 3) must have, checked in this order: `client_assertion_type`
 /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`; a `sub` that is the `client_id` parameter, if that is sent,
-/// and equals `iss`; a client that authenticates so (a client with a secret is asked for it instead); `alg` RS256; as `kid` the
-/// SHA-1 fingerprint of one of that client's certificates (40 upper-case hex digits); that key's signature; a certificate that is
-/// valid now; one `aud`, the realm's URL or the token endpoint's, as seen from the request's `Host`; an `exp` that hasn't
-/// passed; an `nbf`, if any, not more than 15 s off; an `iat` at most 15 s in the future and 60 s in the past or, without `iat`, an
-/// `exp` at most 60 s off; a `jti` that hasn't been used.
+/// and equals `iss`; a client that authenticates so (a client with a secret is asked for it instead); an `alg` of the first
+/// table below; a `kid` that finds one of that client's certificates; that certificate in `x5t`, `x5t#S256` and `x5c`, as far
+/// as they're sent; an `alg` that its key can do; that key's signature; a certificate that is valid now; one `aud`, the realm's
+/// URL or the token endpoint's, as seen from the request's `Host`; an `exp` that hasn't passed; an `nbf`, if any, not more than
+/// 15 s off; an `iat` at most 15 s in the future and 60 s in the past or, without `iat`, an `exp` at most 60 s off; a `jti` that
+/// hasn't been used.
+///
+/// | the certificate's key | `alg` |
+/// | --- | --- |
+/// | RSA, of 2048 to 8192 bits | `RS256`, `RS384`, `RS512`, `PS256` |
+/// | EC P-256; EC P-384 | `ES256`; `ES384` |
+/// | Ed25519 | `EdDSA` |
+///
+/// | header member | what it says of the certificate |
+/// | --- | --- |
+/// | `kid` | its SHA-1 fingerprint (40 upper-case hex digits), its SHA-256 fingerprint (64 of them), or the text that it's registered with in [`ClientAuth::CertificatesByKeyId`] |
+/// | `x5t`, `x5t#S256` | its SHA-1 and its SHA-256 digest, base64url without padding |
+/// | `x5c` | itself in DER, base64 with padding; then, if more is sent, who issued it and so on, each by name and by signature |
+///
+/// Keycloak goes by `kid` and uses none of the three others; the sandbox checks them, so that a client that sends a wrong one
+/// finds out. The issuers in `x5c` needn't be trusted, nor valid now.
 ///
 /// A body above 64 KiB is 413. `client_secret` is read from the form alone, as Worldline documents it.
 #[derive(Clone, PartialEq)]
@@ -108,6 +126,9 @@ pub enum ClientAuth {
     Secret(String),
     /// By assertions, with a registered certificate: one in DER, or in PEM one or several (an old and a new one).
     Certificate(Vec<u8>),
+    /// By assertions, with certificates that are registered under a text, which a `kid` may say instead of a fingerprint: one in
+    /// DER or PEM for each text.
+    CertificatesByKeyId(BTreeMap<String, Vec<u8>>),
     /// By assertions, with the sandbox's own certificate: [`Sandbox::signing_cert_pem`](crate::Sandbox::signing_cert_pem).
     SandboxCertificate,
 }
@@ -117,6 +138,7 @@ impl fmt::Debug for ClientAuth {
         f.write_str(match self {
             ClientAuth::Secret(_) => "Secret([redacted])",
             ClientAuth::Certificate(_) => "Certificate(..)",
+            ClientAuth::CertificatesByKeyId(_) => "CertificatesByKeyId(..)",
             ClientAuth::SandboxCertificate => "SandboxCertificate",
         })
     }
@@ -125,11 +147,12 @@ impl fmt::Debug for ClientAuth {
 /// Keycloak's tokens are JWTs of about this length.
 const TOKEN_LENGTH: usize = 1200;
 
-/// The settings, and what is needed to hold clients to them.
+/// The settings that it started with, and what is needed to hold clients to them.
 #[derive(Debug)]
 pub(crate) struct Realm {
     settings: Worldline,
-    clients: HashMap<String, Proof>,
+    /// Those in force.
+    clients: RwLock<HashMap<String, Proof>>,
     used_ids: UsedIds,
 }
 
@@ -149,28 +172,41 @@ impl fmt::Debug for Proof {
 
 impl Realm {
     pub(crate) fn open(settings: Worldline, identity: &Identity) -> Result<Realm, StartError> {
-        let mut clients = HashMap::new();
-        for Client { client_id, auth } in &settings.clients {
-            let read = |certificates| {
-                VerifyingKey::read(certificates)
-                    .map(Proof::Keys)
-                    .map_err(|reason| StartError::Certificate { client_id: client_id.clone(), reason })
-            };
-            let proof = match auth {
-                ClientAuth::Secret(secret) => Proof::Secret(secret.clone()),
-                ClientAuth::Certificate(certificates) => read(certificates)?,
-                ClientAuth::SandboxCertificate => read(identity.cert_pem().as_bytes())?,
-            };
-            if clients.insert(client_id.clone(), proof).is_some() {
-                return Err(StartError::DuplicateClient(client_id.clone()));
-            }
-        }
+        let clients = RwLock::new(proofs(&settings.clients, identity)?);
         Ok(Realm { settings, clients, used_ids: UsedIds::default() })
+    }
+
+    pub(crate) fn set_clients(&self, clients: &[Client], identity: &Identity) -> Result<(), StartError> {
+        let proofs = proofs(clients, identity)?;
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = proofs;
+        Ok(())
     }
 
     pub(crate) fn settings(&self) -> &Worldline {
         &self.settings
     }
+}
+
+/// What each client must prove, by its id.
+fn proofs(clients: &[Client], identity: &Identity) -> Result<HashMap<String, Proof>, StartError> {
+    let mut proofs = HashMap::new();
+    for Client { client_id, auth } in clients {
+        let proof = match auth {
+            ClientAuth::Secret(secret) => Ok(Proof::Secret(secret.clone())),
+            ClientAuth::Certificate(certificates) => VerifyingKey::read(certificates).map(Proof::Keys),
+            ClientAuth::CertificatesByKeyId(certificates) => certificates
+                .iter()
+                .map(|(key_id, certificate)| VerifyingKey::read_with_key_id(certificate, key_id))
+                .collect::<Result<_, _>>()
+                .map(Proof::Keys),
+            ClientAuth::SandboxCertificate => VerifyingKey::read(identity.cert_pem().as_bytes()).map(Proof::Keys),
+        };
+        let proof = proof.map_err(|reason| StartError::Certificate { client_id: client_id.clone(), reason })?;
+        if proofs.insert(client_id.clone(), proof).is_some() {
+            return Err(StartError::DuplicateClient(client_id.clone()));
+        }
+    }
+    Ok(proofs)
 }
 
 pub(crate) fn routes() -> Router<Arc<crate::State>> {
@@ -214,7 +250,7 @@ fn answer(state: &crate::State, realm: &str, clock: Clock, headers: &HeaderMap, 
         Some("client_credentials") => {}
         Some(_) => return Err(Problem::UnsupportedGrantType),
     }
-    authenticate(state, clock, headers, &form)?;
+    let credential = authenticate(state, clock, headers, &form)?;
     if form.has_duplicate() {
         return Err(Problem::InvalidRequest("duplicated parameter"));
     }
@@ -225,6 +261,7 @@ fn answer(state: &crate::State, realm: &str, clock: Clock, headers: &HeaderMap, 
         .tokens
         .issue(Endpoint::Worldline, scopes, settings.lifetime, TOKEN_LENGTH)
         .map_err(|_| Problem::Internal)?;
+    state.last_credentials.set(Endpoint::Worldline, credential);
     let usual = json!({
         "access_token": token,
         "expires_in": settings.lifetime.as_secs(),
@@ -238,8 +275,10 @@ fn answer(state: &crate::State, realm: &str, clock: Clock, headers: &HeaderMap, 
     Ok(Value::Object(members))
 }
 
-fn authenticate(state: &crate::State, clock: Clock, headers: &HeaderMap, form: &Form) -> Result<(), Problem> {
+/// The fingerprint of the credential by which the client is who it says.
+fn authenticate(state: &crate::State, clock: Clock, headers: &HeaderMap, form: &Form) -> Result<String, Problem> {
     let Realm { settings, clients, used_ids } = &state.worldline;
+    let clients = clients.read().unwrap_or_else(PoisonError::into_inner);
     let client_id = form.first("client_id");
 
     if form.first("client_assertion_type").is_some() || form.first("client_assertion").is_some() {
@@ -257,7 +296,7 @@ fn authenticate(state: &crate::State, clock: Clock, headers: &HeaderMap, form: &
             used_ids,
         );
         match verified {
-            Ok(()) => return Ok(()),
+            Ok(key) => return Ok(key.fingerprint.clone()),
             Err(Refused::Because(description)) => return Err(Problem::Assertion(description)),
             Err(Refused::UnknownClient) => return Err(Problem::UnknownClient),
             // Keycloak looks for the client's secret then.
@@ -267,7 +306,7 @@ fn authenticate(state: &crate::State, clock: Clock, headers: &HeaderMap, form: &
 
     let client_id = client_id.ok_or(Problem::NoClientId)?;
     match (clients.get(client_id), form.first("client_secret")) {
-        (Some(Proof::Secret(secret)), Some(given)) if secret == given => Ok(()),
+        (Some(Proof::Secret(secret)), Some(given)) if secret == given => Ok(fingerprint(&SHA256, secret.as_bytes())),
         (Some(Proof::Secret(_)), _) => Err(Problem::WrongSecret),
         (Some(Proof::Keys(_)) | None, _) => Err(Problem::UnknownClient),
     }

@@ -1,12 +1,13 @@
 //! Client assertions at Worldline's token endpoint, signed here by another library than the one that verifies them.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Fault, Sandbox, StartError, Worldline};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P521_SHA512, PKCS_RSA_SHA256, date_time_ymd};
 use serde_json::{Value, json};
 
 use crate::clients::{http, json_of, realm_url, worldline_url};
@@ -14,15 +15,15 @@ use crate::clients::{http, json_of, realm_url, worldline_url};
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// An assertion that is right unless it's changed.
-struct Assertion {
-    header: Header,
-    claims: Value,
-    key_pem: String,
+pub(crate) struct Assertion {
+    pub(crate) header: Header,
+    pub(crate) claims: Value,
+    pub(crate) key_pem: String,
     form: Vec<(&'static str, String)>,
 }
 
 impl Assertion {
-    fn right(sandbox: &Sandbox) -> Assertion {
+    pub(crate) fn right(sandbox: &Sandbox) -> Assertion {
         let now = now();
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(fingerprint(sandbox.signing_cert_pem()));
@@ -41,12 +42,17 @@ impl Assertion {
         }
     }
 
-    fn jwt(&self) -> String {
-        let key = EncodingKey::from_rsa_pem(self.key_pem.as_bytes()).unwrap();
-        jsonwebtoken::encode(&self.header, &self.claims, &key).unwrap()
+    pub(crate) fn jwt(&self) -> String {
+        let pem = self.key_pem.as_bytes();
+        let key = match self.header.alg {
+            Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pem),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem),
+            _ => EncodingKey::from_rsa_pem(pem),
+        };
+        jsonwebtoken::encode(&self.header, &self.claims, &key.unwrap()).unwrap()
     }
 
-    fn with(mut self, claim: &str, value: impl Into<Value>) -> Assertion {
+    pub(crate) fn with(mut self, claim: &str, value: impl Into<Value>) -> Assertion {
         self.claims[claim] = value.into();
         self
     }
@@ -56,7 +62,7 @@ impl Assertion {
         self
     }
 
-    async fn send(&self, sandbox: &Sandbox) -> (u16, Value) {
+    pub(crate) async fn send(&self, sandbox: &Sandbox) -> (u16, Value) {
         self.send_jwt(sandbox, &self.jwt()).await
     }
 
@@ -68,7 +74,7 @@ impl Assertion {
         request.send().await.unwrap().status().as_u16()
     }
 
-    async fn send_jwt(&self, sandbox: &Sandbox, jwt: &str) -> (u16, Value) {
+    pub(crate) async fn send_jwt(&self, sandbox: &Sandbox, jwt: &str) -> (u16, Value) {
         let mut form = self.form.clone();
         form.push(("client_assertion", jwt.into()));
         let (status, answer) = json_of(http().post(worldline_url(sandbox)).form(&form).send().await.unwrap()).await;
@@ -136,8 +142,7 @@ async fn a_claim_that_is_missing_or_wrong_is_named() {
         ("client_id", form("client_id", Some("x")), "client_id parameter does not match sub claim"),
         ("no iss", right().without("iss"), &issuer),
         ("another iss", right().with("iss", "x"), &issuer),
-        ("another algorithm", header(|header| header.alg = Algorithm::RS384), "Invalid signature algorithm"),
-        ("PSS", header(|header| header.alg = Algorithm::PS256), "Invalid signature algorithm"),
+        ("another algorithm", header(|header| header.alg = Algorithm::PS384), "Invalid signature algorithm"),
         ("no kid", header(|header| header.kid = None), "Unable to load public key"),
         ("another kid", header(|header| header.kid = Some("0".repeat(40))), "Unable to load public key"),
         (
@@ -291,22 +296,45 @@ async fn registered_certificates_are_used_by_fingerprint_and_validity() {
 
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_stops_the_start() {
-    let elliptic = KeyPair::generate().unwrap();
+    let elliptic = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
     let elliptic_cert = CertificateParams::default().self_signed(&elliptic).unwrap().pem();
     for (certificates, reason) in [
         (String::new(), "not an X.509 certificate"),
         ("-----BEGIN CERTIFICATE-----".into(), "not PEM"),
         ("-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n".into(), "not PEM"),
         (elliptic.serialize_pem(), "PRIVATE KEY"),
-        (elliptic_cert, "RSA"),
+        (elliptic_cert, "its key is none of RSA of 2048 to 8192 bits, EC P-256, EC P-384 and Ed25519"),
+        (SHORT_RSA.into(), "its key is none of RSA of 2048 to 8192 bits"),
     ] {
-        let client = Client { client_id: "c".into(), auth: ClientAuth::Certificate(certificates.into_bytes()) };
-        let settings = Worldline { clients: vec![client], ..Worldline::default() };
-        let error = Sandbox::builder().worldline(settings).start().await.unwrap_err();
-        assert!(matches!(&error, StartError::Certificate { client_id, .. } if client_id == "c"));
-        assert!(error.to_string().contains(reason), "{error}");
+        cannot_be_used(ClientAuth::Certificate(certificates.into_bytes()), reason).await;
     }
+    let several = format!("{}{}", certificate(2020, 2100).0, certificate(2021, 2100).0);
+    let by_key_id = BTreeMap::from([("mine".to_owned(), several.into_bytes())]);
+    cannot_be_used(ClientAuth::CertificatesByKeyId(by_key_id), "2 certificates where one belongs").await;
 }
+
+async fn cannot_be_used(auth: ClientAuth, reason: &str) {
+    let settings = Worldline { clients: vec![Client { client_id: "c".into(), auth }], ..Worldline::default() };
+    let error = Sandbox::builder().worldline(settings).start().await.unwrap_err();
+    assert!(matches!(&error, StartError::Certificate { client_id, .. } if client_id == "c"));
+    assert!(error.to_string().contains(reason), "{error}");
+}
+
+/// Of 1024 bits: `openssl req -x509 -newkey rsa:1024 -nodes -keyout /dev/null -subj /CN=short -days 1`.
+const SHORT_RSA: &str = "-----BEGIN CERTIFICATE-----
+MIIB/DCCAWWgAwIBAgIULGVNbTL68u5KHcum8XGZmVoU8ycwDQYJKoZIhvcNAQEL
+BQAwEDEOMAwGA1UEAwwFc2hvcnQwHhcNMjYxMTIyMDIxNzQwWhcNMjYxMTIzMDIx
+NzQwWjAQMQ4wDAYDVQQDDAVzaG9ydDCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkC
+gYEAwL/TLjPREhQS7tjEDUALjhtKElGlh56aGYFvxF9+p2mqCXOh6VeVvkL5Jlpf
+SKJzXXhh0Hl1eHy43Vw2GVvF37NyybB/EAHn9VdGo+sz8jmYd4qk6z+kpwOFPTv+
+zZPrMTbCp9BTTRTK7SaV+MA0nluMf1lHi44wsQc1Y88xzM8CAwEAAaNTMFEwHQYD
+VR0OBBYEFMAkaNRIT3y0tGAQWey15JP9mzz7MB8GA1UdIwQYMBaAFMAkaNRIT3y0
+tGAQWey15JP9mzz7MA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQELBQADgYEA
+BlLzLZEjSBlNsRW+APGGHnqK2kkdMZTHem6KRPposX6vkW2I5/oRJNlbTBBNLitH
+ayjZfX1323MDr1B/btEBvosdaSVfal0E9A+bOvcQ48uVFrUok+Il+4Aah0mrsfz6
++RgOO0MeMswFWTW6nCooHbplQsMce8ko8lAjrKTaCjk=
+-----END CERTIFICATE-----
+";
 
 fn certificate(from: i32, to: i32) -> (String, Vec<u8>, String) {
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
@@ -317,7 +345,7 @@ fn certificate(from: i32, to: i32) -> (String, Vec<u8>, String) {
 }
 
 /// Told by a library that the sandbox doesn't use for it.
-fn fingerprint(cert_pem: &str) -> String {
+pub(crate) fn fingerprint(cert_pem: &str) -> String {
     use sha1::{Digest, Sha1};
     let (_, pem) = x509_parser::pem::parse_x509_pem(cert_pem.as_bytes()).unwrap();
     Sha1::digest(&pem.contents).iter().map(|byte| format!("{byte:02X}")).collect()

@@ -134,8 +134,11 @@ async fn nothing_that_is_printed_holds_a_secret() {
     let sandbox = builder.start().await.unwrap();
     sandbox.fault(Endpoint::Onence, Fault::latency(Duration::ZERO)).unwrap();
     ask_worldline(&sandbox).send().await.unwrap();
+    sandbox.set_onence_credentials("a", "planted-new-password");
+    let later = Client { client_id: "c".into(), auth: ClientAuth::Secret("planted-new-secret".into()) };
+    sandbox.set_worldline_clients(vec![later]).unwrap();
     printed += &format!("{sandbox:?} {:?} {:?}", sandbox.onence(), sandbox.worldline());
-    for secret in ["planted-secret", "planted-password", "planted-token", "PRIVATE KEY"] {
+    for secret in ["planted-secret", "planted-password", "planted-token", "planted-new", "PRIVATE KEY"] {
         assert!(!printed.contains(secret), "{secret}: {printed}");
     }
     // They can be had all the same: who runs a sandbox must know them.

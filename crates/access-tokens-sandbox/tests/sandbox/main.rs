@@ -2,6 +2,7 @@
 // A test may stop at what it didn't expect.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod algorithms;
 mod assertion;
 mod clients;
 mod control;
@@ -10,4 +11,5 @@ mod http2;
 mod lifecycle;
 mod onence;
 mod resource;
+mod rotation;
 mod worldline;
