@@ -31,7 +31,7 @@ use self::{
     telemetry::Telemetry,
 };
 pub use self::{policy::Policy, slot::TokenGuard};
-use crate::{AccessToken, Clock, Error, ErrorKind, TokenEndpoint};
+use crate::{AccessToken, Clock, Error, ErrorKind, TokenEndpoint, endpoint::Listener};
 
 /// Always a valid token of one endpoint. A clone is a further handle on the same cache; it is meant to be held for years.
 ///
@@ -62,6 +62,8 @@ use crate::{AccessToken, Clock, Error, ErrorKind, TokenEndpoint};
 /// - A failed refresh costs nobody a valid token. The next attempt comes when the server says (`Retry-After`), else after a
 ///   pause that grows to 5 s. Without a valid token callers get the last error at once, until that attempt. Rejected
 ///   credentials are tried again too, just as gently: somebody may put them right.
+/// - A new credential of a [`RotatingEndpoint`](crate::RotatingEndpoint) ends such a pause at once, but for a time that a server
+///   named that has no time for anybody (429 or 503 with `Retry-After`).
 /// - A server that answers with the same token until it ends isn't asked again before it does.
 /// - Dropping the last handle ends all that it started.
 ///
@@ -276,6 +278,11 @@ impl TokenCacheBuilder {
     pub(crate) fn start(self) -> TokenCache {
         let exchange_timeout = self.policy.exchange_timeout;
         let flights = Arc::new(Flights::new(self.policy, fastrand::Rng::new()));
+        let told = flights.clone();
+        let listener: Arc<Listener> = Arc::new(move || told.new_credential());
+        if let Some(rotation) = self.endpoint.rotation() {
+            rotation.listen(&listener);
+        }
         let core = Core {
             flights: flights.clone(),
             telemetry: Telemetry::new(self.endpoint.provider()),
@@ -283,6 +290,7 @@ impl TokenCacheBuilder {
             clock: self.clock.clone(),
             exchange_timeout,
             runtime: self.runtime,
+            _listener: listener,
         };
         let handle = LastHandle { core: Arc::new(core), warm: std::sync::Mutex::default() };
         TokenCache { flights, clock: self.clock, handle: Arc::new(handle) }
@@ -315,6 +323,8 @@ struct Core {
     /// Where flights are started, if not where the caller is.
     runtime: Option<Handle>,
     telemetry: Telemetry,
+    /// Told of new credentials while this is there.
+    _listener: Arc<Listener>,
 }
 
 impl Core {
@@ -349,6 +359,7 @@ impl Core {
             self.telemetry.settled(&settled, now.since(began), &self.flights.slot.load(), still);
             match settled {
                 Settled::AskAgain(pause) => sleep(pause).await,
+                Settled::Outdated => {}
                 _ => return,
             }
         }

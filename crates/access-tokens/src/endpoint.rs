@@ -1,6 +1,11 @@
 //! The trait that joins the providers.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use crate::{AccessToken, Error};
 
@@ -45,6 +50,12 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ErrorKind`](crate::ErrorKind) says whose move it is.
     fn exchange(&self) -> Exchange<'_>;
+
+    /// Tells of new credentials, where an endpoint gets such while it runs; a cache then ends a pause after a rejection. An
+    /// endpoint that wraps another passes this on.
+    fn rotation(&self) -> Option<Rotation> {
+        None
+    }
 }
 
 impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
@@ -54,5 +65,73 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
 
     fn exchange(&self) -> Exchange<'_> {
         (**self).exchange()
+    }
+
+    fn rotation(&self) -> Option<Rotation> {
+        (**self).rotation()
+    }
+}
+
+impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Box<T> {
+    fn provider(&self) -> &str {
+        (**self).provider()
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        (**self).exchange()
+    }
+
+    fn rotation(&self) -> Option<Rotation> {
+        (**self).rotation()
+    }
+}
+
+/// Tells caches of the new credentials that an endpoint gets while it runs, for [`TokenEndpoint::rotation`].
+///
+/// ```
+/// use access_tokens::Rotations;
+///
+/// let rotations = Rotations::default(); // kept by the endpoint
+/// let _rotation = rotations.subscribe(); // what `TokenEndpoint::rotation` gives
+/// rotations.tell(); // when there is a new credential
+/// ```
+#[derive(Default)]
+pub struct Rotations(Arc<Mutex<Vec<Weak<Listener>>>>);
+
+pub(crate) type Listener = dyn Fn() + Send + Sync;
+
+impl Rotations {
+    /// There is a new credential.
+    pub fn tell(&self) {
+        // Called after the lock is released: a listener takes its own.
+        let mut listeners = Vec::new();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|weak| weak.upgrade().map(|listener| listeners.push(listener)).is_some());
+        drop(all);
+        listeners.iter().for_each(|listener| listener());
+    }
+
+    /// What a cache is told by.
+    pub fn subscribe(&self) -> Rotation {
+        Rotation(Self(self.0.clone()))
+    }
+}
+
+impl fmt::Debug for Rotations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rotations").finish_non_exhaustive()
+    }
+}
+
+/// Tells of the new credentials of an endpoint; from [`Rotations::subscribe`].
+#[derive(Debug)]
+pub struct Rotation(Rotations);
+
+impl Rotation {
+    /// Has the listener called for each new credential, until it is dropped.
+    pub(crate) fn listen(&self, listener: &Arc<Listener>) {
+        let mut all = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|weak| weak.strong_count() > 0);
+        all.push(Arc::downgrade(listener));
     }
 }

@@ -69,6 +69,7 @@ pub mod metrics;
 pub mod onence;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
+mod rotation;
 mod scopes;
 pub mod testing;
 mod token;
@@ -78,8 +79,9 @@ pub mod worldline;
 pub use cache::{Policy, Subscription, TokenCache, TokenCacheBuilder, TokenGuard};
 pub use caches::{TokenCaches, TokenCachesBuilder, TokenKey};
 pub use clock::Clock;
-pub use endpoint::{Exchange, TokenEndpoint};
+pub use endpoint::{Exchange, Rotation, Rotations, TokenEndpoint};
 pub use error::{Error, ErrorKind};
+pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
 pub use token::AccessToken;
 pub use transport::Transport;

@@ -15,8 +15,9 @@
 //! | [`SERVED_WHILE_REFRESHING`] | counter | | callers who got the old token while its successor was on the way |
 //! | [`BREAKER_OPEN`] | gauge | | 1 from a failed exchange to the next good one: the pauses of the policy apply |
 //!
-//! `outcome` is `granted`, `same_token` (the token that is held came again), `stale` (nobody waited any more), or the
-//! [`ErrorKind`](crate::ErrorKind): `configuration`, `credentials`, `request`, `throttled`, `unavailable`, `contract`.
+//! `outcome` is `granted`, `same_token` (the token that is held came again), `stale` (nobody waited any more), `outdated`
+//! (it failed with a credential that was replaced meanwhile), or the [`ErrorKind`](crate::ErrorKind): `configuration`,
+//! `credentials`, `request`, `throttled`, `unavailable`, `contract`.
 //! `reason` is `first`, `soft` (while the old token was served), `hard` (it had ended) or `invalidated`.
 
 /// Counter `access_tokens_exchanges_total`.

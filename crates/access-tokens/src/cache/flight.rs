@@ -55,6 +55,8 @@ struct Flight {
     /// When its last exchange began, or the next is to.
     since: Moment,
     abort: Option<AbortHandle>,
+    /// A new credential has come since it began.
+    outdated: bool,
 }
 
 struct Failure {
@@ -100,6 +102,8 @@ pub(super) enum Settled {
     Done { same: bool, failures: u32 },
     /// The token that is held, at its end, or one that has ended: ask again after the pause.
     AskAgain(Duration),
+    /// It failed with a credential that was replaced meanwhile: ask again with the new one.
+    Outdated,
     /// The next attempt comes after the pause.
     Failed { error: Error, pause: Duration },
     /// It counts no longer: the flight was taken over.
@@ -237,6 +241,18 @@ impl Flights {
         self.change(state, |_| true)
     }
 
+    /// The endpoint has a new credential: a pause is over, unless the server named its end.
+    pub(super) fn new_credential(&self) {
+        self.change(self.lock(), |state| {
+            if let Some(flight) = &mut state.flight {
+                flight.outdated = true;
+            }
+            if let Some(failure) = state.failure.as_mut().filter(|failure| !names_a_time(&failure.error)) {
+                (failure.in_a_row, failure.next) = (0, Moment::PAST);
+            }
+        });
+    }
+
     /// No flight is begun any more.
     pub(super) fn close(&self) {
         self.change(self.lock(), |state| state.closed = true);
@@ -256,12 +272,12 @@ impl Flights {
             return Settled::Stale;
         }
         self.change(state, |state| match state.take_in(began, now, outcome, &self.policy) {
-            Ok(Settled::AskAgain(pause)) => {
+            Ok(again @ (Settled::AskAgain(_) | Settled::Outdated)) => {
                 if let Some(flight) = &mut state.flight {
                     flight.exchanges += 1;
-                    flight.since = now.plus(pause);
+                    flight.since = if let Settled::AskAgain(pause) = again { now.plus(pause) } else { now };
                 }
-                Settled::AskAgain(pause)
+                again
             }
             Ok(settled) => {
                 state.failure = None;
@@ -340,7 +356,7 @@ impl State {
             Some(_) => Reason::Hard,
         };
         self.begun += 1;
-        self.flight = Some(Flight { id: self.begun, exchanges: 1, since: now, abort: None });
+        self.flight = Some(Flight { id: self.begun, exchanges: 1, since: now, abort: None, outdated: false });
         (self.begun, reason)
     }
 
@@ -373,6 +389,11 @@ impl State {
                     }
                     held => ask_again(held.as_ref(), rng, error),
                 };
+            }
+            // It was made with the last credential, and there is another.
+            Err(error) if flight.outdated && !names_a_time(&error) && flight.exchanges < EXCHANGES && !*closed => {
+                flight.outdated = false;
+                return Ok(Settled::Outdated);
             }
             Err(error) => return Err(error),
         };
@@ -415,6 +436,11 @@ impl State {
     }
 }
 
+/// Whether the server asked to wait, whatever is sent then.
+fn names_a_time(error: &Error) -> bool {
+    error.is_retryable() && error.retry_after().is_some_and(|span| !span.is_zero())
+}
+
 impl Invalidations {
     /// The token that is held came again; `hidden` if it was invalidated.
     fn came_again(&mut self, hidden: bool, now: Moment, policy: &Policy) {
@@ -433,8 +459,8 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// Takes in what an exchange came to at `now` that was begun at `began`. But for [`Settled::AskAgain`] that ends the
-    /// flight.
+    /// Takes in what an exchange came to at `now` that was begun at `began`. But for [`Settled::AskAgain`] and
+    /// [`Settled::Outdated`] that ends the flight.
     pub(super) fn settle(&self, began: Moment, now: Moment, outcome: Result<AccessToken, Error>) -> Settled {
         self.flights.settle(self.id, began, now, outcome)
     }

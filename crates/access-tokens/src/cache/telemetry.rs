@@ -53,6 +53,9 @@ impl Telemetry {
             Settled::AskAgain(pause) => {
                 debug!(target: TARGET, provider, ?pause, "the token has come to its end; asking again")
             }
+            Settled::Outdated => {
+                debug!(target: TARGET, provider, "an exchange failed whose credential was replaced meanwhile; asking again")
+            }
             Settled::Failed { error, pause } => {
                 warn!(target: TARGET, provider, %error, valid_for = ?still.unwrap_or_default(), next_attempt_in = ?pause, "no new token");
             }
@@ -96,6 +99,7 @@ impl Telemetry {
             Settled::Done { same: false, .. } => "granted",
             Settled::Done { same: true, .. } | Settled::AskAgain(_) => "same_token",
             Settled::Stale => "stale",
+            Settled::Outdated => "outdated",
         };
         metrics::counter!(EXCHANGES, "provider" => self.label(), "outcome" => outcome).increment(1);
         metrics::histogram!(DURATION, "provider" => self.label(), "outcome" => outcome).record(took);
@@ -109,7 +113,7 @@ impl Telemetry {
                 metrics::gauge!(EXPIRES_AT, "provider" => self.label()).set(end);
             }
             Settled::Failed { .. } => metrics::gauge!(BREAKER_OPEN, "provider" => self.label()).set(1),
-            Settled::AskAgain(_) | Settled::Stale => {}
+            Settled::AskAgain(_) | Settled::Outdated | Settled::Stale => {}
         }
     }
 

@@ -1,0 +1,258 @@
+//! Credentials that change while a service runs.
+
+mod files;
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use self::files::{Files, Watched};
+use crate::{
+    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
+    endpoint::{Rotation, Rotations},
+};
+
+/// A token endpoint whose client is built anew when its secret, key or certificate changes: without a restart, and without a
+/// caller noticing. A clone is a further handle on the same.
+///
+/// - **From files:** [`watching`](Self::watching) looks at their content a few times a second, so an atomic rename is seen as
+///   well as the switch of a Kubernetes secret's link. What changes from one look to the next isn't read yet, and what can't
+///   be read or isn't a credential replaces nothing.
+/// - **When told so:** [`reload`](Self::reload), from whatever knows of the change.
+///
+/// A token got with the old credential is served on while it is valid. A new credential is tried at the next exchange, and at
+/// once where a [`TokenCache`](crate::TokenCache) pauses because the old one was rejected. Until the new one has worked, the
+/// last that did is kept: where the provider rejects the new one, because it doesn't know that yet or because a file was cut off,
+/// the same exchange is made with the old one. That needs time for both: a
+/// [`Policy::exchange_timeout`](crate::Policy::exchange_timeout) of twice the [`Transport`](crate::Transport)'s, as it is if not set.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use access_tokens::{Error, ErrorKind, RotatingEndpoint, TokenCache, onence};
+/// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+/// # let base_url = sandbox.onence_base_url();
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("1nce");
+/// # std::fs::write(&file, "sandbox-password\n")?;
+///
+/// let path = file.clone(); // such as /run/secrets/1nce
+/// let endpoint = RotatingEndpoint::watching([file], move || {
+///     let failed = |e| Error::new(ErrorKind::Configuration, "the password can't be read").with_source(e);
+///     let password = std::fs::read_to_string(&path).map_err(failed)?;
+///     let credentials = onence::Credentials::new("sandbox@1nce.example", password.trim_end_matches('\n'));
+///     onence::Client::builder(credentials).base_url(&base_url).build()
+/// })?;
+/// let cache = TokenCache::new(endpoint);
+/// assert!(cache.token().await?.secret().len() > 1000);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RotatingEndpoint {
+    shared: Arc<Shared>,
+    /// Ends with the last handle.
+    _watched: Option<Arc<Watched>>,
+}
+
+struct Shared {
+    provider: String,
+    build: Box<dyn Fn() -> Result<Arc<dyn TokenEndpoint>, Error> + Send + Sync>,
+    clients: Mutex<Clients>,
+    /// Held from building a client until it is in its place, so that an older one never takes a newer one's.
+    building: Mutex<()>,
+    rotations: Rotations,
+}
+
+struct Clients {
+    newest: Arc<dyn TokenEndpoint>,
+    /// The last that worked, until the newest has, or it fails too.
+    proven: Option<Arc<dyn TokenEndpoint>>,
+    newest_is_proven: bool,
+}
+
+impl RotatingEndpoint {
+    /// An endpoint whose client is built anew when it is [told](Self::reload). `build` is called at once, too.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn new<E: TokenEndpoint + 'static>(
+        build: impl Fn() -> Result<E, Error> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Ok(Self { shared: Shared::new(build)?, _watched: None })
+    }
+
+    /// An endpoint whose client is built anew whenever the content of one of these files has changed, for as long as there is a
+    /// handle. `build`, which reads them, is called at once, and then on a thread that may block but that all endpoints of this
+    /// process share: it is to read what is near.
+    ///
+    /// A change counts once it was seen the same twice in a row, a quarter of a second apart. Where building fails, the log says
+    /// so once, the old client goes on, and another attempt follows every ten seconds.
+    ///
+    /// # Errors
+    /// Those of `build`; [`ErrorKind::Configuration`] where the thread that looks at the files can't be started.
+    pub fn watching<E: TokenEndpoint + 'static>(
+        files: impl IntoIterator<Item = impl Into<PathBuf>>,
+        build: impl Fn() -> Result<E, Error> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        // Looked at before they are read, so that no change is missed.
+        let files = Files::look_at(files.into_iter().map(Into::into).collect());
+        let shared = Shared::new(build)?;
+        let rotating = shared.clone();
+        let watched = files.watch(Box::new(move || rotating.rotate()))?;
+        Ok(Self { shared, _watched: Some(watched) })
+    }
+
+    /// Builds the client anew, now. Blocks for as long as that takes.
+    ///
+    /// It is for when there is a new credential, and not for a timer: it ends the pause after a rejection, and a wrong credential
+    /// that is tried again and again can lock an account.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::{Arc, Mutex};
+    /// use access_tokens::{RotatingEndpoint, TokenEndpoint, onence};
+    /// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+    /// # let base_url = sandbox.onence_base_url();
+    ///
+    /// let password = Arc::new(Mutex::new("not the password any more".to_owned())); // what your vault last said
+    /// let endpoint = RotatingEndpoint::new({
+    ///     let password = password.clone();
+    ///     move || {
+    ///         let password = password.lock().unwrap().clone();
+    ///         let credentials = onence::Credentials::new("sandbox@1nce.example", password);
+    ///         onence::Client::builder(credentials).base_url(&base_url).build()
+    ///     }
+    /// })?;
+    /// assert!(endpoint.exchange().await.is_err());
+    ///
+    /// // When it says so:
+    /// *password.lock().unwrap() = "sandbox-password".to_owned();
+    /// endpoint.reload()?;
+    /// assert!(endpoint.exchange().await.is_ok());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the closure that builds; the old client goes on then.
+    pub fn reload(&self) -> Result<(), Error> {
+        self.shared.rotate()
+    }
+}
+
+impl Shared {
+    fn new<E: TokenEndpoint + 'static>(
+        build: impl Fn() -> Result<E, Error> + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, Error> {
+        let newest: Arc<dyn TokenEndpoint> = Arc::new(build()?);
+        Ok(Arc::new(Self {
+            provider: newest.provider().to_owned(),
+            build: Box::new(move || Ok(Arc::new(build()?))),
+            clients: Mutex::new(Clients { newest, proven: None, newest_is_proven: false }),
+            building: Mutex::default(),
+            rotations: Rotations::default(),
+        }))
+    }
+
+    fn rotate(&self) -> Result<(), Error> {
+        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = (self.build)()?;
+        let mut clients = self.lock();
+        let last = std::mem::replace(&mut clients.newest, newest);
+        if std::mem::take(&mut clients.newest_is_proven) {
+            clients.proven = Some(last);
+        }
+        drop(clients);
+        tracing::info!(provider = self.provider, "a new credential is in use from the next exchange on");
+        self.rotations.tell();
+        Ok(())
+    }
+
+    async fn exchange(&self) -> Result<AccessToken, Error> {
+        let (newest, proven) = {
+            let clients = self.lock();
+            (clients.newest.clone(), clients.proven.clone())
+        };
+        let error = match newest.exchange().await {
+            Ok(token) => {
+                self.lock().works(newest);
+                return Ok(token);
+            }
+            Err(error) => error,
+        };
+        let Some(proven) = proven.filter(|_| may_be_the_credential(&error)) else { return Err(error) };
+        match proven.exchange().await {
+            Ok(token) => {
+                tracing::warn!(
+                    provider = self.provider,
+                    %error,
+                    code = error.code(),
+                    "the new credential doesn't work; the last one still does and stays in use"
+                );
+                Ok(token)
+            }
+            // It is no better, so there is no reason to try it again. That it worked until now can mean that the provider has gone
+            // over to the new one between the two.
+            Err(of_proven) if of_proven.kind() == ErrorKind::Credentials => {
+                self.lock().forget(&proven);
+                let outcome = newest.exchange().await;
+                if outcome.is_ok() {
+                    self.lock().works(newest);
+                }
+                outcome
+            }
+            // Nothing is known of either then, but that the server asks to wait, or can't be reached.
+            Err(of_proven) => Err(of_proven),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clients {
+    /// A client that may have been replaced while it was in use.
+    fn works(&mut self, client: Arc<dyn TokenEndpoint>) {
+        if Arc::ptr_eq(&self.newest, &client) {
+            self.newest_is_proven = true;
+            self.proven = None;
+        } else if !self.newest_is_proven {
+            self.proven = Some(client);
+        }
+    }
+
+    fn forget(&mut self, client: &Arc<dyn TokenEndpoint>) {
+        self.proven.take_if(|proven| Arc::ptr_eq(proven, client));
+    }
+}
+
+/// Whether another credential may do better: it was rejected, can't be used, or there was no answer at all, as where a server
+/// refuses a client certificate.
+fn may_be_the_credential(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Credentials | ErrorKind::Configuration => true,
+        ErrorKind::Unavailable => error.status().is_none(),
+        _ => false,
+    }
+}
+
+impl TokenEndpoint for RotatingEndpoint {
+    fn provider(&self) -> &str {
+        &self.shared.provider
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        Box::pin(self.shared.exchange())
+    }
+
+    fn rotation(&self) -> Option<Rotation> {
+        Some(self.shared.rotations.subscribe())
+    }
+}
+
+impl fmt::Debug for RotatingEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatingEndpoint").field("newest", &self.shared.lock().newest).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! Files whose content is looked at now and then, all by one thread: a process may have hundreds of them.
+//!
+//! Looked at rather than waited for: notifications stop at a mount that is replaced, at a link that is switched in a folder
+//! further up and at a network's file system, and a few small files cost next to nothing to read.
+
+use std::{
+    error::Error as _,
+    fs::{self, File},
+    io::{self, Read},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
+
+use aws_lc_rs::digest;
+use zeroize::Zeroizing;
+
+use crate::{Error, ErrorKind};
+
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// After how many looks what failed is tried again.
+const RETRY: u32 = 40;
+
+/// Files as they were at a moment.
+pub(super) struct Files {
+    paths: Vec<PathBuf>,
+    seen: Seen,
+}
+
+/// Some files, and what is called when they have changed.
+pub(super) struct Watched {
+    paths: Vec<PathBuf>,
+    changed: Changed,
+    looks: Mutex<Looks>,
+}
+
+type Changed = Box<dyn Fn() -> Result<(), Error> + Send + Sync>;
+
+struct Looks {
+    /// What `changed` was last called for.
+    applied: Seen,
+    last: Seen,
+    /// How many looks ago it failed.
+    failed: Option<u32>,
+}
+
+/// A digest of each file; none of one that can't be read.
+type Seen = Vec<Option<Vec<u8>>>;
+
+/// What the thread looks at. It runs while there is anything.
+static WATCHED: Mutex<Vec<Weak<Watched>>> = Mutex::new(Vec::new());
+
+impl Files {
+    pub(super) fn look_at(paths: Vec<PathBuf>) -> Self {
+        Self { seen: look(&paths), paths }
+    }
+
+    /// Calls `changed` when they are no longer as they were, until the last handle is dropped.
+    pub(super) fn watch(self, changed: Changed) -> Result<Arc<Watched>, Error> {
+        let Self { paths, seen } = self;
+        let looks = Mutex::new(Looks { applied: seen.clone(), last: seen, failed: None });
+        let watched = Arc::new(Watched { paths, changed, looks });
+        let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.is_empty() {
+            thread::Builder::new().name("access-tokens-files".to_owned()).spawn(run).map_err(|e| {
+                let message = "the thread that looks at the files of credentials can't be started";
+                Error::new(ErrorKind::Configuration, message).with_source(e)
+            })?;
+        }
+        all.push(Arc::downgrade(&watched));
+        Ok(watched)
+    }
+}
+
+impl Watched {
+    fn look(&self) {
+        let seen = look(&self.paths);
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = seen == looks.applied;
+        // A change counts once it is seen twice: until then somebody may be writing.
+        let due = if again { looks.failed.is_some_and(|ago| ago >= RETRY) } else { seen == looks.last };
+        looks.last = seen.clone();
+        if !due {
+            looks.failed = looks.failed.map(|ago| ago + 1);
+            return;
+        }
+        looks.applied = seen;
+        let outcome = catch_unwind(AssertUnwindSafe(&self.changed)).unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Configuration, "building the client from its files panicked"))
+        });
+        looks.failed = outcome.is_err().then_some(0);
+        if let (Err(error), false) = (outcome, again) {
+            let source = error.source().map(ToString::to_string);
+            tracing::warn!(
+                %error,
+                source,
+                files = ?self.paths,
+                "changed files aren't a credential that can be used; the last one stays in use"
+            );
+        }
+    }
+}
+
+fn run() {
+    loop {
+        thread::sleep(INTERVAL);
+        let mut watched = Vec::new();
+        {
+            let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|weak| weak.upgrade().map(|strong| watched.push(strong)).is_some());
+            if all.is_empty() {
+                return;
+            }
+        }
+        for watched in watched {
+            // What a user gave us also panics in a log or when it is dropped; none of that must end the thread for the others.
+            let _ = catch_unwind(AssertUnwindSafe(move || watched.look()));
+        }
+    }
+}
+
+fn look(paths: &[PathBuf]) -> Seen {
+    let digest = |path| {
+        let content = read(path).ok()?;
+        Some(digest::digest(&digest::SHA256, &content).as_ref().to_vec())
+    };
+    paths.iter().map(|path| digest(path)).collect()
+}
+
+/// More than any key with its chain.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What is in a file: an ordinary one, since a pipe or device may give no end or nothing, and be empty for whoever reads next.
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    // Looked at first, since opening a pipe waits for its writer.
+    let length = match fs::metadata(path)? {
+        data if !data.is_file() => return refused("it isn't a file but a folder, a pipe or a device"),
+        data if data.len() > LONGEST => return refused("it is longer than 1 MiB"),
+        data => data.len(),
+    };
+    // As much room as it takes at the start: growing would leave copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
+    File::open(path)?.take(LONGEST).read_to_end(&mut content)?;
+    Ok(content)
+}
