@@ -11,7 +11,7 @@
 
 mod support;
 
-use access_tokens::{AccessToken, ErrorKind, TokenEndpoint, onence, worldline};
+use access_tokens::{AccessToken, ErrorKind, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
 use access_tokens_sandbox::Sandbox;
 use serde_json::{Map, Value, json};
 use support::{Server, decoded, json, upstream};
@@ -93,8 +93,8 @@ async fn our_assertion_differs_from_the_example_as_the_ledger_says() {
     let (example_header, example_claims) = decoded(example.as_str().unwrap());
 
     let keys = Sandbox::start().await.unwrap();
-    let credentials =
-        worldline::ClientAssertion::from_pem("5734699", keys.signing_key_pem(), keys.signing_cert_pem()).unwrap();
+    let identity = Identity::new(keys.signing_key_pem(), keys.signing_cert_pem()).unwrap();
+    let credentials = ClientAssertion::new("5734699", identity).unwrap();
     let server = Server::answering(json(500, "")).await;
     let client = server.worldline_with(credentials);
     let mut seen = Vec::new();

@@ -18,7 +18,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use access_tokens::{Error, TokenCache, TokenEndpoint, Transport, onence, worldline};
+use access_tokens::{
+    Error, Identity, TokenCache, TokenEndpoint, Transport, assertion::ClientAssertion, onence, worldline,
+};
 use access_tokens_raw::{onence as raw_onence, worldline as raw_worldline};
 use access_tokens_sandbox::Sandbox;
 use serde_json::json as value;
@@ -30,13 +32,17 @@ const TOKEN: &str = "eyJ.planted-token-0123456789-0123456789-0123456789-01234567
 const BASIC: &str = "YUBiLmV4YW1wbGU6b3BlbiBzZXNhbWU6IHBsYW50ZWQtcGFzc3dvcmQ=";
 const ENCODED_SECRET: &str = "p%40ss+w%2Brd%26%3D%25%C3%A9";
 const ID_TOKEN: &str = "eyJ.planted-id-token.sig";
+/// Of the encrypted keys in tests/fixtures/keys, and one that isn't.
+const PASSPHRASE: &str = "test key: öffne dich";
+const WRONG_PASSPHRASE: &str = "open sesame: planted-passphrase";
 
 #[tokio::test]
 async fn nothing_shows_a_secret() {
     let log = Log::install();
     let keys = Sandbox::start().await.unwrap();
     let key = keys.signing_key_pem();
-    let assertion = || worldline::ClientAssertion::from_pem("planted-client", key, keys.signing_cert_pem()).unwrap();
+    let identity = Identity::new(key, keys.signing_cert_pem()).unwrap();
+    let assertion = || ClientAssertion::new("planted-client", identity.clone()).unwrap();
     let mut shown = String::new();
 
     let mut assertions = Vec::new();
@@ -66,6 +72,7 @@ async fn nothing_shows_a_secret() {
     write!(shown, "{:?}", nobody.key()).unwrap();
     show_chain(&nobody.build().unwrap().exchange().await.unwrap_err(), &mut shown);
     show_configuration(key, keys.signing_cert_pem(), &mut shown);
+    let decrypted = show_encrypted(&mut shown).await;
 
     // The needles: the secrets, and what they look like on the wire.
     let key_line = key.lines().nth(3).unwrap();
@@ -83,8 +90,10 @@ async fn nothing_shows_a_secret() {
         "p%40ss%20w",
         "open%20sesame",
         "p@ss\tw",
+        "öffne dich",
+        "planted-passphrase",
     ];
-    let needles = needles.into_iter().chain(assertions.iter().map(String::as_str));
+    let needles = needles.into_iter().chain(assertions.iter().chain(&decrypted).map(String::as_str));
     let logged = log.text();
     assert!(logged.contains("TRACE") && logged.contains("DEBUG"), "the log is there to be searched");
     for needle in needles {
@@ -185,22 +194,66 @@ fn show_chain(error: &Error, shown: &mut String) {
 fn show_configuration(key: &str, certificate: &str, shown: &mut String) {
     let transport = Transport::new()
         .proxy(format!("http://user:{PASSWORD}@proxy.example:3128"))
-        .identity_pem(key, certificate)
+        .identity(Identity::new(key, certificate).unwrap())
         .add_roots_pem(certificate);
     write!(shown, "{transport:?} {:?}", onence::Credentials::new(USERNAME, PASSWORD)).unwrap();
     write!(shown, "{:?}", worldline::ClientSecret::new("id", CLIENT_SECRET)).unwrap();
-    let assertion = worldline::ClientAssertion::from_pem("id", key, certificate).unwrap();
+    let assertion = ClientAssertion::new("id", Identity::new(key, certificate).unwrap()).unwrap();
     write!(shown, "{:?} {assertion:?}", worldline::Credentials::from(assertion.clone())).unwrap();
-    let swapped = worldline::ClientAssertion::from_pem("id", certificate, key).unwrap_err();
-    show_chain(&swapped, shown);
+    for (key, certificate) in [(certificate, key), (key, key), (&key[..key.len() / 2], certificate)] {
+        show_chain(&Identity::new(key, certificate).unwrap_err(), shown);
+    }
     for (username, password) in [("a:b", PASSWORD), ("a", "open sesame: planted-password\n"), ("", PASSWORD)] {
         let credentials = onence::Credentials::new(username, password);
         show_chain(&onence::Client::new(credentials).unwrap_err(), shown);
     }
-    for bad in [Transport::new().proxy(format!("::{PASSWORD}")), Transport::new().identity_pem(key, key)] {
-        let credentials = onence::Credentials::new(USERNAME, PASSWORD);
-        show_chain(&onence::Client::builder(credentials).transport(bad).build().unwrap_err(), shown);
+    let bad = Transport::new().proxy(format!("::{PASSWORD}"));
+    let credentials = onence::Credentials::new(USERNAME, PASSWORD);
+    show_chain(&onence::Client::builder(credentials).transport(bad).build().unwrap_err(), shown);
+}
+
+/// Encrypted keys, opened and not. Returns what the decrypted key looks like, and what it signed.
+async fn show_encrypted(shown: &mut String) -> Vec<String> {
+    let fixture = |name: &str| std::fs::read(format!("tests/fixtures/keys/{name}")).unwrap();
+    let certificate = fixture("rsa.certificate.pem");
+    let mut needles = Vec::new();
+    for (name, passphrase) in [
+        ("rsa.pkcs8-aes.pem", PASSPHRASE),
+        ("rsa.modern.p12", PASSPHRASE),
+        ("rsa.legacy.p12", PASSPHRASE),
+        ("rsa.pkcs8-aes.pem", WRONG_PASSPHRASE),
+        ("rsa.pkcs8-scrypt.der", WRONG_PASSPHRASE),
+        ("rsa.modern.p12", WRONG_PASSPHRASE),
+        ("rsa.legacy.p12", WRONG_PASSPHRASE),
+        ("wrong.old-encryption.pem", PASSPHRASE),
+        ("wrong.pbes1.pem", PASSPHRASE),
+        ("wrong.rc4.p12", PASSPHRASE),
+        ("wrong.without-certificate.p12", PASSPHRASE),
+    ] {
+        let whole = fixture(name);
+        for content in [&whole[..], &whole[..whole.len() - 40]] {
+            let identity = if name.ends_with("p12") {
+                Identity::from_pkcs12(content, passphrase)
+            } else {
+                Identity::new_encrypted(content, &certificate, passphrase)
+            };
+            write!(shown, "{identity:?} {identity:#?}").unwrap();
+            let Ok(identity) = identity.map_err(|error| show_chain(&error, shown)) else { continue };
+            let server = Server::answering(token_response(value!({ "access_token": TOKEN }))).await;
+            let client = server.worldline_with(ClientAssertion::new("planted-client", identity).unwrap());
+            write!(shown, "{client:?} {:?}", client.exchange().await).unwrap();
+            let request = server.requests().concat();
+            let (_, assertion) = request.split_once("client_assertion=").unwrap();
+            let assertion = assertion.split('&').next().unwrap();
+            needles.extend([assertion.to_owned(), assertion.rsplit('.').next().unwrap().to_owned()]);
+        }
     }
+    assert_eq!(needles.len(), 6, "three of them open");
+    // In PEM, and in numbers.
+    let pem = String::from_utf8(fixture("rsa.pkcs8.pem")).unwrap();
+    needles.extend(pem.lines().skip(1).take(20).map(str::to_owned));
+    needles.extend(fixture("rsa.pkcs8.der")[300..].chunks(8).map(|bytes| format!("{bytes:?}").replace(['[', ']'], "")));
+    needles
 }
 
 /// Every line of `tracing` and `log`, down to TRACE.

@@ -11,7 +11,7 @@
 
 mod support;
 
-use access_tokens::{TokenEndpoint, worldline::ClientAssertion};
+use access_tokens::{Identity, TokenEndpoint, assertion::ClientAssertion};
 use access_tokens_sandbox::Sandbox;
 use support::{Server, decoded, token_response};
 
@@ -35,8 +35,8 @@ async fn worldline_client_secret() {
 #[tokio::test]
 async fn worldline_client_assertion() {
     let keys = Sandbox::start().await.unwrap();
-    let credentials =
-        ClientAssertion::from_pem("Worldline-000021", keys.signing_key_pem(), keys.signing_cert_pem()).unwrap();
+    let identity = Identity::new(keys.signing_key_pem(), keys.signing_cert_pem()).unwrap();
+    let credentials = ClientAssertion::new("Worldline-000021", identity).unwrap();
     let server = Server::answering(token_response(serde_json::json!({}))).await;
     server.worldline_with(credentials).exchange().await.unwrap();
 

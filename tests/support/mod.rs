@@ -59,7 +59,7 @@ impl Server {
     }
 }
 
-async fn read_request(connection: &mut TcpStream) -> String {
+pub async fn read_request(connection: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -109,4 +109,27 @@ pub fn token_response(change: serde_json::Value) -> Vec<u8> {
         }
     }
     json(200, &members.to_string())
+}
+
+/// The bytes of a JWT's header (0), claims (1) or signature (2).
+pub fn bytes_of(jwt: &str, part: usize) -> Vec<u8> {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(part).unwrap()).unwrap()
+}
+
+/// A JWT's header (0) or claims (1) as they are.
+pub fn part(jwt: &str, part: usize) -> serde_json::Value {
+    serde_json::from_slice(&bytes_of(jwt, part)).unwrap()
+}
+
+/// Whether another program that a test needs is there; if not, the test says what it skips, or fails where `ACCESS_TOKENS_DEMAND`
+/// (names with commas between) has its name.
+pub fn is_there(name: &str, called: &str, found: bool, skipped: &str) -> bool {
+    if !found {
+        let demanded = std::env::var("ACCESS_TOKENS_DEMAND").unwrap_or_default();
+        let demanded = demanded.split(',').any(|one| one.trim() == name);
+        assert!(!demanded, "{called} isn't there, and ACCESS_TOKENS_DEMAND demands it");
+        println!("skipped, because {called} isn't there: {skipped}");
+    }
+    found
 }

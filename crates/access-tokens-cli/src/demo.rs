@@ -1,6 +1,6 @@
 //! `access-tokens demo`: the sandbox in this process, and a token in each way to authenticate through the real facade.
 
-use access_tokens::{AccessToken, TokenEndpoint, onence, worldline};
+use access_tokens::{AccessToken, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
 use access_tokens_sandbox::{ClientAuth, Sandbox};
 
 use crate::{failure::Failure, output};
@@ -45,7 +45,7 @@ fn ways(sandbox: &Sandbox) -> Result<Vec<Way>, access_tokens::Error> {
             }
             _ => {
                 let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-                let assertion = worldline::ClientAssertion::from_pem(&client.client_id, key, certificate)?;
+                let assertion = ClientAssertion::new(&client.client_id, Identity::new(key, certificate)?)?;
                 ("client assertion", worldline::Credentials::from(assertion))
             }
         };

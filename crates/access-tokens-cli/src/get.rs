@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use access_tokens::{AccessToken, TokenEndpoint, onence, worldline};
+use access_tokens::{AccessToken, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
 
 use crate::{
     arguments::{GetArguments, OnenceArguments, OutputArguments, Provider, WorldlineArguments},
@@ -97,7 +97,8 @@ fn worldline(arguments: &WorldlineArguments) -> Result<worldline::Client, Failur
             let key = pem(key, "WORLDLINE_SIGNING_KEY", "--signing-key")?;
             let certificate = pem(certificate, "WORLDLINE_SIGNING_CERT", "--signing-cert")?;
             missing.none()?;
-            worldline::ClientAssertion::from_pem(client_id, &key, &certificate)
+            Identity::new(&key, &certificate)
+                .and_then(|identity| ClientAssertion::new(client_id, identity))
                 .map_err(setting("WORLDLINE_SIGNING_KEY, WORLDLINE_SIGNING_CERT"))?
                 .into()
         }

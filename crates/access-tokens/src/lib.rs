@@ -43,19 +43,27 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Keys, and credentials that change
+//!
+//! Instead of a secret, a client can authenticate with signed [assertions](assertion::ClientAssertion). Their key and certificate
+//! are an [`Identity`], read from what banks hand out, or stay in a service or device that [signs](assertion::Signer). Whatever
+//! comes from files or from a callback is followed by a [`RotatingEndpoint`] while the service runs.
+//!
 //! # Secrets
 //!
 //! No `Debug`, `Display`, error or log of this crate shows a password, client secret, private key, assertion or token, and
 //! none of its types implements `Serialize`. Secrets are wiped from memory when they are dropped, as far as our own
-//! buffers go: what the HTTP and TLS libraries and the kernel copied on the way is theirs.
+//! buffers go: what the HTTP and TLS libraries, the readers of PEM and PKCS#12, and the kernel copied on the way is theirs.
 //!
 //! # Features
 //!
+//! - `encrypted-keys`: encrypted PKCS#8 and PKCS#12 bundles for an [`Identity`].
 //! - `metrics`: counters, histograms and gauges, see the module of that name.
 //! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
 //! - `reqwest-middleware`, `tower`: the module `http`, a middleware and a layer that put the token on requests.
 
 mod answer;
+pub mod assertion;
 pub mod blocking;
 mod cache;
 mod caches;
@@ -64,6 +72,7 @@ mod endpoint;
 mod error;
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 pub mod http;
+mod identity;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod onence;
@@ -81,6 +90,7 @@ pub use caches::{TokenCaches, TokenCachesBuilder, TokenKey};
 pub use clock::Clock;
 pub use endpoint::{Exchange, Rotation, Rotations, TokenEndpoint};
 pub use error::{Error, ErrorKind};
+pub use identity::Identity;
 pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
 pub use token::AccessToken;

@@ -59,6 +59,7 @@ pub struct Client {
     raw: raw::Client,
     base_url: Url,
     credentials: Credentials,
+    transport: Transport,
 }
 
 impl Client {
@@ -124,7 +125,7 @@ impl ClientBuilder {
         })?;
         let raw =
             raw::Client::new_with_client(transport::without_slash(&base_url), transport.client(&base_url)?, basic);
-        Ok(Client { raw, base_url, credentials })
+        Ok(Client { raw, base_url, credentials, transport })
     }
 }
 
@@ -135,7 +136,7 @@ impl TokenEndpoint for Client {
 
     fn exchange(&self) -> Exchange<'_> {
         Box::pin(async {
-            transport::in_runtime()?;
+            self.transport.ready()?;
             let asked = Asked {
                 provider: PROVIDER,
                 name: "1NCE",

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub(crate) use self::files::read;
 use self::files::{Files, Watched};
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,

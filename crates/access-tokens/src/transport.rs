@@ -9,7 +9,7 @@ use std::{
 use access_tokens_raw::Secret;
 use url::{Host, Url};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Identity};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
@@ -28,7 +28,7 @@ pub struct Transport {
     /// Secret, since its URL can hold a password.
     proxy: Option<Secret>,
     roots: Vec<Vec<u8>>,
-    identity: Option<Secret>,
+    identity: Option<Identity>,
     connect_timeout: Duration,
     timeout: Duration,
     #[cfg(feature = "reqwest")]
@@ -68,10 +68,10 @@ impl Transport {
         self
     }
 
-    /// Shows this certificate to the server (mTLS): PEM of the private key and of the certificate with its chain.
+    /// Shows this certificate to the server (mTLS).
     #[must_use]
-    pub fn identity_pem(self, key: &str, certificate: &str) -> Self {
-        Self { identity: Some(Secret::from([key, "\n", certificate].concat())), ..self }
+    pub fn identity(self, identity: Identity) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// How long a connection may take; 5 s if not set.
@@ -88,8 +88,17 @@ impl Transport {
 
     /// What makes one way to a server another, for the key of a token.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        let secrets = [&self.proxy, &self.identity].map(|secret| secret.as_ref().map_or(&[][..], AsRef::as_ref));
-        secrets.into_iter().chain(self.roots.iter().map(Vec::as_slice))
+        let proxy = self.proxy.as_ref().map_or(&[][..], AsRef::as_ref);
+        let identity = self.identity.as_ref().map_or(&[][..], |identity| identity.certificates().leaf());
+        [proxy, identity].into_iter().chain(self.roots.iter().map(Vec::as_slice))
+    }
+
+    /// What is to be seen to before an exchange.
+    pub(crate) fn ready(&self) -> Result<(), Error> {
+        if let Some(identity) = &self.identity {
+            identity.certificates().warn_of_end();
+        }
+        in_runtime()
     }
 
     /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked.
@@ -106,11 +115,9 @@ impl Transport {
             let roots = roots.ok_or_else(|| configuration("the extra roots hold no PEM certificate"))?;
             builder = builder.tls_certs_merge(roots);
         }
-        if let Some(pem) = &self.identity {
-            let identity = reqwest::Identity::from_pem(pem.as_ref());
-            builder = builder.identity(
-                identity.map_err(|_| configuration("the client certificate and its private key aren't PEM of both"))?,
-            );
+        if let Some(identity) = &self.identity {
+            let identity = reqwest::Identity::from_pem(identity.pem().as_ref());
+            builder = builder.identity(identity.map_err(|_| configuration("TLS can't use the client certificate"))?);
         }
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
@@ -132,7 +139,7 @@ impl Transport {
             let message = if self.roots.is_empty() && self.identity.is_none() {
                 "the HTTP client can't be set up; are root certificates installed on this machine?"
             } else {
-                "the HTTP client can't be set up; check the extra roots, and that the client certificate is its key's"
+                "the HTTP client can't be set up; check the extra roots and the client certificate"
             };
             configuration(message).with_source(e.without_url())
         })
@@ -159,7 +166,7 @@ fn http_proxy(text: &str) -> Result<reqwest::Proxy, Error> {
 }
 
 /// The HTTP client is driven by tokio, and panics outside of it.
-pub(crate) fn in_runtime() -> Result<(), Error> {
+fn in_runtime() -> Result<(), Error> {
     let outside = "an exchange must run in a tokio runtime";
     tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| configuration(outside))
 }

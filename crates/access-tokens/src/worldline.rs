@@ -3,7 +3,6 @@
 //! `POST /realms/{realm}/protocol/openid-connect/token` with a form body (`specs/worldline.openapi.yaml`). A client
 //! authenticates with a secret, or with a signed assertion (RFC 7523).
 
-mod assertion;
 mod realm;
 
 use std::fmt;
@@ -11,10 +10,11 @@ use std::fmt;
 use access_tokens_raw::{Secret, hooks::Authentication, worldline as raw};
 use url::Url;
 
-pub use self::{assertion::ClientAssertion, realm::Realm};
+pub use self::realm::Realm;
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
+    assertion::{self, ClientAssertion},
     clock::{Moment, Skew},
     transport::{self, BaseUrl},
 };
@@ -73,12 +73,12 @@ impl fmt::Debug for ClientSecret {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use access_tokens::{TokenEndpoint, worldline};
+/// use access_tokens::{Identity, TokenEndpoint, assertion::ClientAssertion, worldline};
 /// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
 /// # let base_url = sandbox.worldline_base_url();
 /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 ///
-/// let credentials = worldline::ClientAssertion::from_pem("sandbox-jwt-client", key, certificate)?;
+/// let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, certificate)?)?;
 /// let realm = worldline::Realm::new("sandbox")?;
 /// let client = worldline::Client::builder(&base_url, realm, "VOP".parse()?, credentials).build()?;
 /// let token = client.exchange().await?;
@@ -91,6 +91,7 @@ pub struct Client {
     realm: Realm,
     scopes: Scopes,
     credentials: Credentials,
+    transport: Transport,
     skew: Skew,
 }
 
@@ -112,7 +113,7 @@ impl Client {
         }
     }
 
-    fn body(&self) -> Result<raw::types::PosttokenBody, Error> {
+    async fn body(&self) -> Result<raw::types::PosttokenBody, Error> {
         let grant_type = "client_credentials".to_owned();
         let scope = self.scopes.to_string();
         Ok(match &self.credentials {
@@ -125,19 +126,23 @@ impl Client {
                 }
                 .into()
             }
-            Credentials::ClientAssertion(assertion) => raw::types::ClientJwtRequest {
-                grant_type,
-                scope,
-                client_assertion_type: assertion::TYPE.to_owned(),
-                client_assertion: assertion.sign(&self.audience(), self.skew.server_time())?,
+            Credentials::ClientAssertion(assertion) => {
+                let issuer = self.issuer();
+                let token_endpoint = format!("{issuer}/protocol/openid-connect/token");
+                raw::types::ClientJwtRequest {
+                    grant_type,
+                    scope,
+                    client_assertion_type: assertion::TYPE.to_owned(),
+                    client_assertion: assertion.sign(&issuer, &token_endpoint, self.skew.server_time()).await?,
+                }
+                .into()
             }
-            .into(),
         })
     }
 
     async fn ask(&self) -> Result<AccessToken, Error> {
         // Signed anew for every attempt: the server takes each `jti` once.
-        let body = self.body()?;
+        let body = self.body().await?;
         let secret = match &body {
             raw::types::PosttokenBody::CredentialsRequest(request) => request.client_secret.expose(),
             raw::types::PosttokenBody::JwtRequest(request) => request.client_assertion.expose(),
@@ -154,7 +159,7 @@ impl Client {
     }
 
     /// The realm's URL, which is what Keycloak takes for the issuer.
-    fn audience(&self) -> String {
+    fn issuer(&self) -> String {
         format!("{}/realms/{}", transport::without_slash(&self.base_url), self.realm.encoded())
     }
 }
@@ -183,9 +188,9 @@ impl ClientBuilder {
     pub fn key(&self) -> Result<TokenKey, Error> {
         let (identity, secrets) = match &self.credentials {
             Credentials::ClientSecret(ClientSecret { client_id, client_secret }) => {
-                (client_id, [b"client secret", client_secret.expose().as_bytes(), b""])
+                (client_id.as_str(), [b"client secret", client_secret.expose().as_bytes(), b""])
             }
-            Credentials::ClientAssertion(assertion) => (&assertion.client_id, assertion.parts()),
+            Credentials::ClientAssertion(assertion) => (assertion.client_id(), assertion.parts()),
         };
         let secrets = secrets.into_iter().chain(self.transport.parts());
         let key = TokenKey::of_parts(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets)?;
@@ -195,8 +200,8 @@ impl ClientBuilder {
     /// Checks the settings; sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, an empty client id or secret, no scope, a transport that
-    /// can't be set up.
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, an empty client id or secret, no scope, an assertion whose
+    /// header needs a certificate that isn't there, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
         let Self { base_url, realm, scopes, credentials, transport } = self;
         let configuration = |message: &str| Err(Error::new(ErrorKind::Configuration, message));
@@ -209,12 +214,15 @@ impl ClientBuilder {
         {
             return configuration("Worldline needs a client id and a client secret; one of them is empty");
         }
+        if let Credentials::ClientAssertion(assertion) = &credentials {
+            assertion.check()?;
+        }
         let raw = raw::Client::new_with_client(
             transport::without_slash(&base_url),
             transport.client(&base_url)?,
             Authentication::none(),
         );
-        Ok(Client { raw, base_url, realm, scopes, credentials, skew: Skew::default() })
+        Ok(Client { raw, base_url, realm, scopes, credentials, transport, skew: Skew::default() })
     }
 }
 
@@ -225,7 +233,7 @@ impl TokenEndpoint for Client {
 
     fn exchange(&self) -> Exchange<'_> {
         Box::pin(async {
-            transport::in_runtime()?;
+            self.transport.ready()?;
             let skew = self.skew.nanos();
             let outcome = self.ask().await;
             // An assertion with the times of a clock that is off is refused; what the refusal tells of the server's clock

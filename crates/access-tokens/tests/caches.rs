@@ -9,7 +9,10 @@
 
 use std::time::Duration;
 
-use access_tokens::{Clock, Error, ErrorKind, TokenCaches, TokenKey, onence, testing::FixedEndpoint, worldline};
+use access_tokens::{
+    Clock, Error, ErrorKind, Identity, TokenCaches, TokenKey, assertion::ClientAssertion, onence,
+    testing::FixedEndpoint, worldline,
+};
 use access_tokens_sandbox::{Endpoint, Sandbox};
 use tokio::time::sleep;
 
@@ -61,7 +64,7 @@ async fn assertions_of_two_keys_are_two_tenants() {
     let sandbox = Sandbox::start().await.unwrap();
     let assertion = |id: &str| {
         let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-        let assertion = worldline::ClientAssertion::from_pem(id, key, certificate).unwrap();
+        let assertion = ClientAssertion::new(id, Identity::new(key, certificate).unwrap()).unwrap();
         let realm = worldline::Realm::new("sandbox").unwrap();
         let scopes = "VOP".parse().unwrap();
         worldline::Client::builder(sandbox.worldline_base_url(), realm, scopes, assertion).key().unwrap()

@@ -9,12 +9,12 @@
 
 use std::time::Duration;
 
-use access_tokens::{ErrorKind, TokenEndpoint, worldline};
+use access_tokens::{ErrorKind, Identity, TokenEndpoint, assertion::ClientAssertion, worldline};
 use access_tokens_sandbox::{Endpoint, Fault, Sandbox};
 
 fn client(sandbox: &Sandbox) -> worldline::Client {
     let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-    let credentials = worldline::ClientAssertion::from_pem("sandbox-jwt-client", key, certificate).unwrap();
+    let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, certificate).unwrap()).unwrap();
     let realm = worldline::Realm::new("sandbox").unwrap();
     worldline::Client::builder(sandbox.worldline_base_url(), realm, "VOP".parse().unwrap(), credentials)
         .build()

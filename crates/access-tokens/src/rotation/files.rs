@@ -134,7 +134,7 @@ fn look(paths: &[PathBuf]) -> Seen {
 const LONGEST: u64 = 1024 * 1024;
 
 /// What is in a file: an ordinary one, since a pipe or device may give no end or nothing, and be empty for whoever reads next.
-fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     // Looked at first, since opening a pipe waits for its writer.
     let length = match fs::metadata(path)? {

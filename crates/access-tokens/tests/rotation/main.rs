@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and says what it saw"
 )]
 
+mod files;
+
 use std::{
     collections::HashMap,
     sync::{

@@ -1,0 +1,231 @@
+//! Chains of X.509 certificates: who is in them, in which order, and until when they are valid.
+
+use std::{
+    cmp::Reverse,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use rustls_pki_types::PrivateKeyDer;
+use x509_parser::{
+    extensions::ParsedExtension,
+    pem::Pem,
+    prelude::{FromDer, X509Certificate},
+    time::ASN1Time,
+};
+use zeroize::Zeroizing;
+
+use super::{Named, PrivateKey, key};
+use crate::Error;
+
+/// A certificate and its issuers, as far as they are known.
+pub(crate) struct Certificates {
+    /// DER, the key's first, each followed by its issuer's.
+    pub(crate) chain: Vec<Vec<u8>>,
+    /// The `subjectPublicKey` of the first.
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) subject: String,
+    not_before: ASN1Time,
+    not_after: ASN1Time,
+    name: String,
+    /// The day, counted from 1970, on which the log was last told that the first ends.
+    warned_on: AtomicU64,
+}
+
+impl Certificates {
+    /// Those that belong to the key.
+    pub(super) fn of_key(named: &Named<'_>, key: &PrivateKey, key_name: &str) -> Result<Self, Error> {
+        Self::chain_of(certificates(named)?, named, key, key_name)
+    }
+
+    /// The first that is there, and its issuers.
+    pub(crate) fn first(named: &Named<'_>) -> Result<Self, Error> {
+        let ders = certificates(named)?;
+        let certificates = Self::chain(&parse(&ders, named)?, 0, named);
+        let certificates = certificates.ok_or_else(|| named.error("it holds no certificate"))?;
+        certificates.check_validity()?;
+        certificates.warn_of_end();
+        Ok(certificates)
+    }
+
+    pub(super) fn chain_of(
+        ders: Vec<Vec<u8>>,
+        named: &Named<'_>,
+        key: &PrivateKey,
+        key_name: &str,
+    ) -> Result<Self, Error> {
+        let parsed = parse(&ders, named)?;
+        let now = SystemTime::now();
+        let belong = parsed
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, certificate))| *certificate.public_key().subject_public_key.data == *key.public_key());
+        // Of several for one key, as around a renewal, one that is valid, and of those the one that ends last.
+        let leaf = belong.max_by_key(|(position, (_, certificate))| {
+            let validity = certificate.validity();
+            let valid = (system_time(validity.not_before)..=system_time(validity.not_after)).contains(&now);
+            (valid, validity.not_after.timestamp(), Reverse(*position))
+        });
+        leaf.and_then(|(position, _)| Self::chain(&parsed, position, named)).ok_or_else(|| {
+            let key_name = if named.name == key_name { "the private key" } else { key_name };
+            named.error(format!("it doesn't belong to {key_name}; give the certificate that was issued for that key"))
+        })
+    }
+
+    fn chain(parsed: &[(&[u8], X509Certificate<'_>)], leaf: usize, named: &Named<'_>) -> Option<Self> {
+        let (der, leaf_certificate) = parsed.get(leaf)?;
+        let (mut order, mut chain, mut last) = (vec![leaf], vec![der.to_vec()], leaf_certificate);
+        while last.subject() != last.issuer() {
+            let mut others = parsed.iter().enumerate().filter(|(position, _)| !order.contains(position));
+            let Some((position, (der, issuer))) = others.find(|(_, (_, other))| issued(other, last)) else { break };
+            order.push(position);
+            chain.push(der.to_vec());
+            last = issuer;
+        }
+        Some(Self {
+            chain,
+            public_key: leaf_certificate.public_key().subject_public_key.data.to_vec(),
+            subject: leaf_certificate.subject().to_string(),
+            not_before: leaf_certificate.validity().not_before,
+            not_after: leaf_certificate.validity().not_after,
+            name: named.name.clone(),
+            warned_on: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn check_validity(&self) -> Result<(), Error> {
+        let error = |what: String| Err(Named { bytes: &[], name: self.name.clone() }.error(what));
+        let (now, subject) = (SystemTime::now(), &self.subject);
+        if now > self.not_after() {
+            let ended = time(self.not_after);
+            return error(format!(
+                "it ended on {ended} ({subject}); ask for its successor, and register that with the provider"
+            ));
+        }
+        if now < self.not_before() {
+            let begins = time(self.not_before);
+            return error(format!("it isn't valid before {begins} ({subject}); check this machine's clock, or wait"));
+        }
+        Ok(())
+    }
+
+    /// Tells the log, once a day, of a certificate that ends soon or has ended.
+    pub(crate) fn warn_of_end(&self) {
+        const DAY: u64 = 24 * 60 * 60;
+        const SOON: Duration = Duration::from_secs(30 * DAY);
+        let now = SystemTime::now();
+        if self.not_after() > now + SOON {
+            return;
+        }
+        let today = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |span| span.as_secs() / DAY);
+        if self.warned_on.swap(today, Ordering::Relaxed) == today {
+            return;
+        }
+        let (subject, not_after) = (&self.subject, time(self.not_after));
+        if self.not_after() > now {
+            tracing::warn!(
+                subject,
+                not_after,
+                "the certificate ends soon; ask for its successor, and register that with the provider before then"
+            );
+        } else {
+            tracing::warn!(
+                subject,
+                not_after,
+                "the certificate has ended; ask for its successor, and register that with the provider"
+            );
+        }
+    }
+
+    /// The first, in DER.
+    pub(crate) fn leaf(&self) -> &[u8] {
+        self.chain.first().map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn not_before(&self) -> SystemTime {
+        system_time(self.not_before)
+    }
+
+    pub(super) fn not_after(&self) -> SystemTime {
+        system_time(self.not_after)
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates")
+            .field("subject", &self.subject)
+            .field("not_after", &time(self.not_after))
+            .field("length", &self.chain.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// As people read it.
+fn time(time: ASN1Time) -> String {
+    time.to_rfc2822().unwrap_or_else(|text| text)
+}
+
+/// A time before 1970 counts as 1970, and one that a system can't hold as the last that it can.
+pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
+    let since = Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0));
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into()))
+}
+
+/// Each in DER, and what is in it.
+fn parse<'a>(ders: &'a [Vec<u8>], named: &Named<'_>) -> Result<Vec<(&'a [u8], X509Certificate<'a>)>, Error> {
+    let parse = |der: &'a Vec<u8>| match X509Certificate::from_der(der) {
+        // What else is there would go into the fingerprint.
+        Ok(([], certificate)) => Ok((der.as_slice(), certificate)),
+        Ok(_) => Err(named.error("something follows the certificate, which DER doesn't allow; give several in PEM")),
+        Err(_) => Err(named.error("it isn't an X.509 certificate in PEM or DER, or is cut off; give the whole of one")),
+    };
+    ders.iter().map(parse).collect()
+}
+
+/// Whether one certificate issued another: by the name and, where both say it, by the key (RFC 5280 sections 4.2.1.1 and
+/// 4.2.1.2), since a renewed issuer keeps its name.
+fn issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bool {
+    let of_issuer = issuer.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    });
+    let wanted = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    });
+    let key_fits = of_issuer.zip(wanted).is_none_or(|(of_issuer, wanted)| of_issuer == wanted);
+    issuer.subject() == certificate.issuer() && key_fits
+}
+
+/// All that are there, in DER.
+fn certificates(named: &Named<'_>) -> Result<Vec<Vec<u8>>, Error> {
+    let swapped = "it is a private key; are key and certificate swapped?";
+    if !key::is_pem(named.bytes) {
+        if key::is_pkcs12(named.bytes) {
+            return Err(named.error(key::PKCS12));
+        }
+        if PrivateKeyDer::try_from(named.bytes).is_ok() {
+            return Err(named.error(swapped));
+        }
+        return Ok(vec![named.bytes.to_vec()]);
+    }
+    let mut found = Vec::new();
+    let mut other = None;
+    for pem in Pem::iter_from_buffer(named.bytes) {
+        let Pem { label, contents } = pem.map_err(|_| named.error(key::DAMAGED_PEM))?;
+        if label == "CERTIFICATE" {
+            found.push(contents);
+        } else {
+            // It may be the key.
+            drop(Zeroizing::new(contents));
+            other = Some(label);
+        }
+    }
+    match (found.is_empty(), other) {
+        (false, _) => Ok(found),
+        (true, Some(label)) if label.ends_with("PRIVATE KEY") => Err(named.error(swapped)),
+        (true, _) => Err(named.error("it holds no certificate (in PEM: BEGIN CERTIFICATE)")),
+    }
+}
