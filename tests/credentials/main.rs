@@ -1,0 +1,24 @@
+//! Keys in every form, and the assertions that are signed with them: verified by other software than signs them, and accepted
+//! by the sandbox.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+mod chains;
+mod combinations;
+mod ends;
+mod exchange;
+mod hostile;
+mod keys;
+mod openssl;
+mod signers;
+#[path = "../support/mod.rs"]
+mod support;
+mod wrong;
+mod x509;
