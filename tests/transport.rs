@@ -10,10 +10,12 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use access_tokens::{Error, ErrorKind, Identity, TokenEndpoint, Transport, onence, reqwest::Configure};
+use access_tokens::{
+    Error, ErrorKind, Identity, TokenEndpoint, Transport, onence, probe::Obstacle, reqwest::Configure,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -109,6 +111,71 @@ async fn a_server_that_takes_its_time_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("didn't answer in time"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_probe_goes_the_way_of_an_exchange_and_says_what_stands_in_it() {
+    let authority = authority();
+    let url = tls_server(&authority, false).await;
+    let trusting = || direct().add_roots_pem(authority.pem());
+    let probe = trusting().probe(&url).await.unwrap();
+    assert_eq!((probe.status(), probe.host()), (Some(200), url.trim_start_matches("https://")));
+    let certificate = probe.certificate().unwrap();
+    assert!(certificate.not_after() > SystemTime::now());
+    assert_eq!([certificate.subject(), certificate.issuer()], ["CN=rcgen self signed cert"; 2]);
+    let lookup = probe.lookup().unwrap();
+    assert!(lookup.host() == "localhost" && !lookup.addresses().is_empty());
+
+    let mutual = tls_server(&authority, true).await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = silent.local_addr().map(|address| (address, silent)).unwrap();
+    let short = |transport: Transport| transport.timeout(Duration::from_millis(300));
+    let by_address = url.replace("localhost", "127.0.0.1");
+    let behind = Transport::new().proxy(format!("http://planted:planted@{nobody}"));
+    let cases = [
+        (direct(), url.clone(), Obstacle::UnknownIssuer),
+        (trusting(), by_address, Obstacle::WrongName),
+        (trusting(), mutual, Obstacle::ClientCertificate),
+        (direct(), format!("https://{nobody}"), Obstacle::Connection),
+        (behind, url.clone(), Obstacle::Proxy),
+        (short(direct()), format!("https://{}", silent.0), Obstacle::Connection),
+        (short(direct()), format!("http://{}", silent.0), Obstacle::Answer),
+    ];
+    for (transport, url, obstacle) in cases {
+        let probe = transport.probe(&url).await.unwrap();
+        let failure = probe.failure().unwrap();
+        assert_eq!((failure.obstacle(), failure.error().kind()), (obstacle, ErrorKind::Unavailable), "{probe:?}");
+        assert!(probe.status().is_none() && !format!("{probe:?}").contains("planted"), "{probe:?}");
+    }
+    let refused = Transport::new().probe("http://api.example").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Configuration);
+}
+
+/// Its request carries nothing that an exchange would prove itself with.
+#[tokio::test]
+async fn a_probe_goes_through_the_proxy_and_sends_no_credentials() {
+    let authority = authority();
+    let url = tls_server(&authority, false).await;
+    let (proxy, asked) = proxy().await;
+    let transport = Transport::new().add_roots_pem(authority.pem()).proxy(&proxy);
+    let probe = transport.probe(&url).await.unwrap();
+    assert_eq!((probe.status(), probe.proxy()), (Some(200), Some(proxy.trim_start_matches("http://"))));
+    assert!(asked.lock().unwrap().join("").starts_with("CONNECT "));
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/auth", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let read = connection.read(&mut request).await.unwrap();
+        let redirect = b"HTTP/1.1 307 Elsewhere\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n";
+        connection.write_all(redirect).await.unwrap();
+        String::from_utf8_lossy(&request[..read]).to_lowercase()
+    });
+    assert_eq!(Transport::new().probe(&url).await.unwrap().status(), Some(307), "which isn't followed");
+    let request = server.await.unwrap();
+    assert!(request.starts_with("get /auth http/1.1\r\n") && !request.contains("authorization"), "{request}");
 }
 
 /// Past whatever proxy the environment names.

@@ -318,6 +318,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// When the server says that it answered.
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
+pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()
 }

@@ -190,16 +190,20 @@ impl Skew {
     /// More than that is no clock that is off but a header that is wrong.
     const MOST: i64 = 24 * 60 * 60 * NANOS as i64;
 
-    /// Takes in the `date` of an answer to what was sent at `sent` and came by now. `Date` is in whole seconds and the way
-    /// takes its time, so a span of skews would explain it: the least of them counts, and that is mostly none.
+    /// Takes in the `date` of an answer to what was sent at `sent` and came by now.
     pub(crate) fn learn(&self, date: SystemTime, sent: Moment) {
+        if let Some(ahead) = Self::between(date, sent).filter(|ahead| ahead.saturating_abs() <= Self::MOST) {
+            self.0.store(ahead, Ordering::Relaxed);
+        }
+    }
+
+    /// By how many nanoseconds the server is ahead. `Date` is in whole seconds and the way takes its time, so a span of skews
+    /// would explain it: the least of them counts, and that is mostly none.
+    pub(crate) fn between(date: SystemTime, sent: Moment) -> Option<i64> {
         let date = nanos(date.duration_since(UNIX_EPOCH).unwrap_or_default());
         let ahead_of = |wall: u64| date.wrapping_sub(wall) as i64;
         let (least, most) = (ahead_of(Moment::now().wall), ahead_of(sent.wall).saturating_add(NANOS as i64));
-        if least > most || least.saturating_abs().min(most.saturating_abs()) > Self::MOST {
-            return;
-        }
-        self.0.store(0.clamp(least, most), Ordering::Relaxed);
+        (least <= most).then(|| 0.clamp(least, most))
     }
 
     /// The server's time, in nanoseconds since 1970.

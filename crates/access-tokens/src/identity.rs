@@ -9,6 +9,8 @@ use access_tokens_raw::Secret;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
+#[cfg(feature = "probe")]
+pub(crate) use self::certificate::system_time;
 pub(crate) use self::{certificate::Certificates, key::PrivateKey};
 use crate::{Error, ErrorKind, rotation};
 

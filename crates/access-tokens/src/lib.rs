@@ -49,6 +49,8 @@
 //! are an [`Identity`], read from what banks hand out, or stay in a service or device that [signs](assertion::Signer). Whatever
 //! comes from files or from a callback is followed by a [`RotatingEndpoint`] while the service runs.
 //!
+//! The crate `access-tokens-config` reads all of it from a configuration file and the environment.
+//!
 //! # Secrets
 //!
 //! No `Debug`, `Display`, error or log of this crate shows a password, client secret, private key, assertion or token, and
@@ -59,6 +61,7 @@
 //!
 //! - `encrypted-keys`: encrypted PKCS#8 and PKCS#12 bundles for an [`Identity`].
 //! - `metrics`: counters, histograms and gauges, see the module of that name.
+//! - `probe`: [`Transport`] tells how far a request gets on its way to a server, see the module of that name.
 //! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
 //! - `reqwest-middleware`, `tower`: the module `http`, a middleware and a layer that put the token on requests.
 
@@ -95,6 +98,8 @@ pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
 pub use token::AccessToken;
 pub use transport::Transport;
+#[cfg(feature = "probe")]
+pub use transport::probe;
 
 // Its second program needs the feature.
 #[cfg(all(doctest, feature = "reqwest-middleware"))]

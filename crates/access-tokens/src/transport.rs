@@ -1,5 +1,8 @@
 //! How requests reach a token endpoint, and the rules that no setting lifts: no redirects, `https` but for loopback.
 
+#[cfg(feature = "probe")]
+pub mod probe;
+
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -74,6 +77,11 @@ impl Transport {
         Self { identity: Some(identity), ..self }
     }
 
+    /// The client certificate, if one is set.
+    pub fn client_certificate(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
     /// How long a connection may take; 5 s if not set.
     #[must_use]
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
@@ -103,6 +111,15 @@ impl Transport {
 
     /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked.
     pub(crate) fn client(&self, base_url: &Url) -> Result<reqwest::Client, Error> {
+        self.client_with(base_url, |builder| builder)
+    }
+
+    /// The same, with what `watch` adds; settings of the caller's own are put on top.
+    fn client_with(
+        &self,
+        base_url: &Url,
+        watch: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("access-tokens/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
@@ -119,6 +136,7 @@ impl Transport {
             let identity = reqwest::Identity::from_pem(identity.pem().as_ref());
             builder = builder.identity(identity.map_err(|_| configuration("TLS can't use the client certificate"))?);
         }
+        builder = watch(builder);
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
             builder = configure(builder);
