@@ -1,0 +1,127 @@
+//! What is wrong with a configuration, and where.
+//!
+//! No message repeats a value: a secret could stand in any place. Names of keys, files and variables are told.
+
+use std::{error::Error as StdError, fmt, path::Path, sync::Arc};
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A configuration file, and where there is one, the line in it, counted from 1.
+    File {
+        /// As it was given.
+        path: Arc<Path>,
+        /// None for what concerns the file as a whole.
+        line: Option<usize>,
+    },
+    /// The environment variable of this name.
+    Variable(String),
+    /// The environment as a whole.
+    Environment,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line: None } => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Environment => f.write_str("the environment"),
+        }
+    }
+}
+
+/// One thing that is wrong: where, with which setting, and what to do about it. It holds no value of a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    origin: Origin,
+    key: String,
+    message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { origin, key: key.into(), message: message.into() }
+    }
+
+    /// The file and line, or the environment variable.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The setting, such as `sources.sims.policy.refresh_at`; empty where no setting is concerned.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What is wrong, and what to do.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.origin)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Why there is no configuration, or no client to it: at least one [`Problem`]; of each source the first.
+///
+/// ```
+/// use access_tokens_config::Config;
+///
+/// let variables = [("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onse")];
+/// let error = Config::from_variables(variables).unwrap_err();
+/// assert_eq!(error.problems().first().map(|problem| problem.key()), Some("sources.sims.provider"));
+/// assert_eq!(
+///     error.to_string(),
+///     "ACCESS_TOKENS__SOURCES__SIMS__PROVIDER: sources.sims.provider: must be onence or worldline; did you mean onence?"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(Vec<Problem>);
+
+impl Error {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+
+    /// What is wrong; never empty.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl fmt::Display for Error {
+    /// One problem a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {}
+
+/// The key of `name` within `key`.
+pub(crate) fn within(key: &str, name: &str) -> String {
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-$".contains(c));
+    let name = if plain { name.to_owned() } else { format!("{name:?}") };
+    if key.is_empty() { name } else { format!("{key}.{name}") }
+}

@@ -1,0 +1,523 @@
+//! What can be set. The doc comments of these types are what an editor shows: they become the JSON Schema.
+
+mod value;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use access_tokens::{Policy, assertion, onence};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::value::{
+    Audience, Bundle, FilePath, Filled, KeyId, Proxy, Reference, ScopeList, Span, VariableName,
+};
+
+/// Token sources for access-tokens.
+///
+/// The environment goes on top: `ACCESS_TOKENS__SOURCES__SIMS__USERNAME` sets `sources.sims.username`.
+#[derive(JsonSchema)]
+#[schemars(title = "access-tokens configuration", deny_unknown_fields)]
+#[allow(dead_code, reason = "its parts are read one by one, so that each source can tell of its problem")]
+pub(crate) struct Document {
+    /// Where the schema of this file is, for editors.
+    #[serde(rename = "$schema")]
+    schema: Option<String>,
+    /// The token sources, each by a name of your own: lower-case letters and digits, with single `-` or `_` between.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": "^[a-z0-9]+([_-][a-z0-9]+)*$" }))]
+    sources: BTreeMap<String, SourceSettings>,
+}
+
+/// One token source; `provider` says which settings there are.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(untagged)]
+// Editors complete by `anyOf`; where it fails, these say which setting it is.
+#[schemars(extend("allOf" = [
+    {
+        "if": { "properties": { "provider": { "const": "onence" } }, "required": ["provider"] },
+        "then": { "$ref": "#/definitions/OnenceSettings" },
+    },
+    {
+        "if": { "properties": { "provider": { "const": "worldline" } }, "required": ["provider"] },
+        "then": { "$ref": "#/definitions/WorldlineSettings" },
+    },
+]))]
+#[allow(clippy::large_enum_variant, reason = "a few of them are made, once")]
+pub(crate) enum SourceSettings {
+    Onence(OnenceSettings),
+    Worldline(WorldlineSettings),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Provider {
+    Onence,
+    Worldline,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum IsOnence {
+    Onence,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum IsWorldline {
+    Worldline,
+}
+
+/// `https`, or `http` to this machine; nothing of a user, a query or a fragment.
+const BASE_URL: &str =
+    r"^(https://[^/@?#\\\s]|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?(/|$))[^@?#\\\s]*$";
+
+/// 1NCE, IoT SIM management.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnenceSettings {
+    /// Whose tokens these are: `onence` for 1NCE, `worldline` for Worldline Open Banking.
+    provider: IsOnence,
+    /// The URL before `/oauth/token`: `https`, or `http` to this machine.
+    #[serde(default = "onence_base_url")]
+    #[schemars(regex(pattern = BASE_URL))]
+    pub(crate) base_url: Filled,
+    /// The user name of an account that may use the API.
+    #[schemars(regex(pattern = r"^[^:\x00-\x1f\x7f-\x9f]+$"), example = "me@example.com")]
+    pub(crate) username: Filled,
+    /// Where the password of that account stands.
+    pub(crate) password: Reference,
+    /// When the cache asks for a token, and when it asks again.
+    #[serde(default)]
+    pub(crate) policy: PolicySettings,
+    /// How requests reach the token endpoint.
+    #[serde(default)]
+    pub(crate) transport: TransportSettings,
+}
+
+fn onence_base_url() -> Filled {
+    Filled::from(onence::BASE_URL)
+}
+
+/// Worldline Open Banking (VOP, Wero). It needs either `client_secret` or `assertion`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["client_secret"] }, { "required": ["assertion"] }]))]
+pub(crate) struct WorldlineSettings {
+    /// Whose tokens these are: `onence` for 1NCE, `worldline` for Worldline Open Banking.
+    provider: IsWorldline,
+    /// The URL before `/realms`, which ends in `/auth`, as given at onboarding: `https`, or `http` to this machine.
+    #[schemars(regex(pattern = BASE_URL), example = "https://auth.example/auth")]
+    pub(crate) base_url: Filled,
+    /// The realm, as given at onboarding.
+    #[schemars(example = "merchant-clients")]
+    pub(crate) realm: Filled,
+    /// The client id, as given at onboarding.
+    #[schemars(example = "Worldline-000021")]
+    pub(crate) client_id: Filled,
+    /// The scopes to ask for: a list, or a text with spaces between.
+    #[schemars(extend("examples" = [["VOP", "WERO"]]))]
+    pub(crate) scopes: ScopeList,
+    /// Where the client secret stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_secret: Option<Reference>,
+    /// A signed assertion instead of a client secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assertion: Option<AssertionSettings>,
+    /// When the cache asks for a token, and when it asks again.
+    #[serde(default)]
+    pub(crate) policy: PolicySettings,
+    /// How requests reach the token endpoint.
+    #[serde(default)]
+    pub(crate) transport: TransportSettings,
+}
+
+/// A signed assertion (RFC 7523). It needs either `key` and `certificate`, or `pkcs12`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "oneOf" = [{ "required": ["key", "certificate"] }, { "required": ["pkcs12"] }],
+    "dependencies" = { "key": ["certificate"], "certificate": ["key"] },
+))]
+pub(crate) struct AssertionSettings {
+    /// Where the private key stands: PEM or DER; PKCS#8, PKCS#1 or SEC1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<Reference>,
+    /// Where its certificate stands: PEM or DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<Reference>,
+    /// A PKCS#12 bundle with both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pkcs12: Option<Bundle>,
+    /// Where the passphrase of the private key or of the bundle stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) passphrase: Option<Reference>,
+    /// What signs it. If not set, what suits the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) algorithm: Option<Algorithm>,
+    /// The `kid` in its header.
+    #[serde(default)]
+    pub(crate) key_id: KeyId,
+    /// The `aud` among its claims.
+    #[serde(default)]
+    pub(crate) audience: Audience,
+    /// How long it is valid, from `1s` to `1h`. Keycloak takes `60s` at most.
+    #[serde(default = "assertion_lifetime")]
+    pub(crate) lifetime: Span,
+    /// What its header tells of the certificate.
+    #[serde(default)]
+    pub(crate) x509: Vec<X509>,
+}
+
+fn assertion_lifetime() -> Span {
+    Span(Duration::from_secs(60))
+}
+
+/// A signature algorithm (RFC 7518 section 3.1, RFC 8037).
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub(crate) enum Algorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "RS384")]
+    Rs384,
+    #[serde(rename = "RS512")]
+    Rs512,
+    #[serde(rename = "PS256")]
+    Ps256,
+    #[serde(rename = "ES256")]
+    Es256,
+    #[serde(rename = "ES384")]
+    Es384,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl From<Algorithm> for assertion::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256 => Self::Rs256,
+            Algorithm::Rs384 => Self::Rs384,
+            Algorithm::Rs512 => Self::Rs512,
+            Algorithm::Ps256 => Self::Ps256,
+            Algorithm::Es256 => Self::Es256,
+            Algorithm::Es384 => Self::Es384,
+            Algorithm::EdDsa => Self::EdDsa,
+        }
+    }
+}
+
+/// A header that tells of the certificate (RFC 7515 sections 4.1.6 to 4.1.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum X509 {
+    /// Its SHA-1 fingerprint.
+    #[serde(rename = "x5t")]
+    X5t,
+    /// Its SHA-256 fingerprint.
+    #[serde(rename = "x5t#S256")]
+    X5tS256,
+    /// The certificate with its chain.
+    #[serde(rename = "x5c")]
+    X5c,
+}
+
+impl From<X509> for assertion::X509Header {
+    fn from(header: X509) -> Self {
+        match header {
+            X509::X5t => Self::X5t,
+            X509::X5tS256 => Self::X5tS256,
+            X509::X5c => Self::X5c,
+        }
+    }
+}
+
+/// When the cache asks for a token, and when it asks again. The defaults suit both providers.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PolicySettings {
+    /// At what part of its lifetime a token is refreshed while it is still served, less the jitter.
+    #[schemars(range(min = 0.1, max = 1.0))]
+    pub(crate) refresh_at: f64,
+    /// The part of its lifetime by which that is earlier at most, drawn anew for each token; to half of `refresh_at`.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub(crate) jitter: f64,
+    /// Refreshes also while nobody asks, so that the first caller after a pause doesn't wait.
+    pub(crate) keep_warm: bool,
+    /// How long a token is taken to live if the server doesn't tell, from `1s` to `30d`.
+    pub(crate) assumed_lifetime: Span,
+    /// What the pause after a failure begins with where the server names no time, from `100ms`; it doubles up to
+    /// `longest_pause`.
+    pub(crate) first_pause: Span,
+    /// What that pause grows to, from `100ms` to `1h`.
+    pub(crate) longest_pause: Span,
+    /// A longer `Retry-After` counts as this, from `1s` to `1h`.
+    pub(crate) longest_retry_after: Span,
+    /// How long a token can't be invalidated again that came back after it was, from `1s` to `1h`.
+    pub(crate) invalidation_pause: Span,
+    /// How long the cache waits for an exchange before it counts as failed, whatever the exchange is at, from `100ms` to `1h`.
+    ///
+    pub(crate) exchange_timeout: Span,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self {
+            refresh_at: 0.8,
+            jitter: 0.125,
+            keep_warm: false,
+            assumed_lifetime: Span(Duration::from_secs(60)),
+            first_pause: Span(Duration::from_millis(500)),
+            longest_pause: Span(Duration::from_secs(5)),
+            longest_retry_after: Span(Duration::from_secs(60 * 60)),
+            invalidation_pause: Span(Duration::from_secs(30)),
+            exchange_timeout: Span(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl PolicySettings {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy::new()
+            .refresh_at(self.refresh_at)
+            .jitter(self.jitter)
+            .assumed_lifetime(self.assumed_lifetime.0)
+            .first_pause(self.first_pause.0)
+            .longest_pause(self.longest_pause.0)
+            .longest_retry_after(self.longest_retry_after.0)
+            .invalidation_pause(self.invalidation_pause.0)
+            .exchange_timeout(self.exchange_timeout.0)
+    }
+}
+
+/// How requests reach the token endpoint.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TransportSettings {
+    /// The URL of an HTTP proxy. With a user name or password in it, where that URL stands. If not set, the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "http://proxy.example:3128")]
+    pub(crate) proxy: Option<Proxy>,
+    /// Files with root certificates (PEM) to trust too.
+    #[schemars(extend("examples" = [["ca.pem"]]))]
+    pub(crate) roots: Vec<FilePath>,
+    /// The client certificate to show to the server (mTLS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<IdentitySettings>,
+    /// How long a connection may take, from `100ms` to `timeout`.
+    pub(crate) connect_timeout: Span,
+    /// How long one request may take, from connecting to the last byte of the answer, from `100ms` to `policy.exchange_timeout`.
+    pub(crate) timeout: Span,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            roots: Vec::new(),
+            identity: None,
+            connect_timeout: Span(Duration::from_secs(5)),
+            timeout: Span(Duration::from_secs(15)),
+        }
+    }
+}
+
+/// A client certificate for mTLS. It needs either `key` and `certificate`, or `pkcs12`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "oneOf" = [{ "required": ["key", "certificate"] }, { "required": ["pkcs12"] }],
+    "dependencies" = { "key": ["certificate"], "certificate": ["key"] },
+))]
+pub(crate) struct IdentitySettings {
+    /// Where the private key stands: PEM or DER; PKCS#8, PKCS#1 or SEC1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<Reference>,
+    /// Where its certificate stands, with its chain: PEM or DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<Reference>,
+    /// A PKCS#12 bundle with both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pkcs12: Option<Bundle>,
+    /// Where the passphrase of the private key or of the bundle stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) passphrase: Option<Reference>,
+}
+
+/// Which of the settings of a private key with its certificate are there.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyPair {
+    pub(crate) key: bool,
+    pub(crate) certificate: bool,
+    pub(crate) pkcs12: bool,
+    pub(crate) passphrase: bool,
+}
+
+/// Where something stands that a source refers to.
+pub(crate) enum Place<'a> {
+    Variable(&'a VariableName),
+    File(&'a mut FilePath),
+}
+
+/// What is called with each reference: the setting, the key of the path or name itself, and that.
+type Each<'a> = dyn FnMut(String, String, Place<'_>) + 'a;
+
+impl Reference {
+    fn walk(&mut self, key: &str, each: &mut Each<'_>) {
+        match self {
+            Self::Env(name) => each(key.to_owned(), format!("{key}.env"), Place::Variable(name)),
+            Self::File(path) => each(key.to_owned(), format!("{key}.file"), Place::File(path)),
+        }
+    }
+}
+
+impl Bundle {
+    fn walk(&mut self, key: &str, each: &mut Each<'_>) {
+        let Self::File(path) = self;
+        each(key.to_owned(), format!("{key}.file"), Place::File(path));
+    }
+}
+
+/// Every field has its name here, so that a further setting must say whether it's a reference. One that is left out isn't read
+/// either, and what needs it fails.
+impl SourceSettings {
+    pub(crate) fn references(&mut self, each: &mut Each<'_>) {
+        match self {
+            Self::Onence(OnenceSettings { provider: _, base_url: _, username: _, password, policy: _, transport }) => {
+                password.walk("password", each);
+                transport.references(each);
+            }
+            Self::Worldline(WorldlineSettings {
+                provider: _,
+                base_url: _,
+                realm: _,
+                client_id: _,
+                scopes: _,
+                client_secret,
+                assertion,
+                policy: _,
+                transport,
+            }) => {
+                if let Some(client_secret) = client_secret {
+                    client_secret.walk("client_secret", each);
+                }
+                if let Some(assertion) = assertion {
+                    assertion.references(each);
+                }
+                transport.references(each);
+            }
+        }
+    }
+}
+
+impl AssertionSettings {
+    fn references(&mut self, each: &mut Each<'_>) {
+        let Self { key, certificate, pkcs12, passphrase, algorithm: _, key_id: _, audience: _, lifetime: _, x509: _ } =
+            self;
+        pair_references(
+            "assertion",
+            [("key", key), ("certificate", certificate), ("passphrase", passphrase)],
+            pkcs12,
+            each,
+        );
+    }
+}
+
+impl TransportSettings {
+    fn references(&mut self, each: &mut Each<'_>) {
+        let Self { proxy, roots, identity, connect_timeout: _, timeout: _ } = self;
+        if let Some(Proxy::Reference(reference)) = proxy {
+            reference.walk("transport.proxy", each);
+        }
+        for (index, path) in roots.iter_mut().enumerate() {
+            let key = format!("transport.roots[{index}]");
+            each(key.clone(), key, Place::File(path));
+        }
+        if let Some(IdentitySettings { key, certificate, pkcs12, passphrase }) = identity {
+            let under = "transport.identity";
+            pair_references(
+                under,
+                [("key", key), ("certificate", certificate), ("passphrase", passphrase)],
+                pkcs12,
+                each,
+            );
+        }
+    }
+}
+
+fn pair_references(
+    under: &str,
+    named: [(&str, &mut Option<Reference>); 3],
+    pkcs12: &mut Option<Bundle>,
+    each: &mut Each<'_>,
+) {
+    for (name, reference) in named {
+        if let Some(reference) = reference {
+            reference.walk(&format!("{under}.{name}"), each);
+        }
+    }
+    if let Some(bundle) = pkcs12 {
+        bundle.walk(&format!("{under}.pkcs12"), each);
+    }
+}
+
+impl AssertionSettings {
+    pub(crate) fn key_pair(&self) -> KeyPair {
+        KeyPair {
+            key: self.key.is_some(),
+            certificate: self.certificate.is_some(),
+            pkcs12: self.pkcs12.is_some(),
+            passphrase: self.passphrase.is_some(),
+        }
+    }
+}
+
+impl IdentitySettings {
+    pub(crate) fn key_pair(&self) -> KeyPair {
+        KeyPair {
+            key: self.key.is_some(),
+            certificate: self.certificate.is_some(),
+            pkcs12: self.pkcs12.is_some(),
+            passphrase: self.passphrase.is_some(),
+        }
+    }
+}
+
+impl SourceSettings {
+    pub(crate) fn policy(&self) -> &PolicySettings {
+        match self {
+            Self::Onence(settings) => &settings.policy,
+            Self::Worldline(settings) => &settings.policy,
+        }
+    }
+
+    pub(crate) fn transport(&self) -> &TransportSettings {
+        match self {
+            Self::Onence(settings) => &settings.transport,
+            Self::Worldline(settings) => &settings.transport,
+        }
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        match self {
+            Self::Onence(settings) => settings.base_url.as_str(),
+            Self::Worldline(settings) => settings.base_url.as_str(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use access_tokens::Policy;
+
+    use super::*;
+
+    /// The defaults are written down a second time here, for the schema and for what is shown.
+    #[test]
+    fn defaults_are_those_of_the_facade() {
+        assert_eq!(PolicySettings::default().policy(), Policy::new());
+        let TransportSettings { connect_timeout, timeout, .. } = TransportSettings::default();
+        let transport = access_tokens::Transport::new();
+        let same = transport.clone().connect_timeout(connect_timeout.0).timeout(timeout.0);
+        assert_eq!(format!("{same:?}"), format!("{transport:?}"));
+    }
+}

@@ -1,0 +1,131 @@
+//! One tree of settings whichever way they were written, each with the place that it comes from.
+
+mod json;
+mod toml;
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use crate::error::{Origin, Problem};
+
+/// A setting and where it stands: the line of its key, or where that can't be told, of its value.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) origin: Origin,
+    pub(crate) value: Value,
+}
+
+#[derive(Clone)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    /// What a variable holds: text, or whatever else its setting takes.
+    Variable(String),
+    /// TOML has them; no setting takes one.
+    Date,
+    List(Vec<Node>),
+    Table(BTreeMap<String, Node>),
+}
+
+/// The keys that exclude each other where one of them stands for a value.
+const CHOICE: [&str; 3] = ["env", "file", "text"];
+
+impl Node {
+    /// Reads a configuration file: TOML or JSON, by the end of its name.
+    pub(crate) fn read(path: &Path) -> Result<Node, Problem> {
+        let file: Arc<Path> = path.into();
+        let whole = |message: String| Problem::new(Origin::File { path: file.clone(), line: None }, "", message);
+        let parse = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => toml::parse,
+            Some("json") => json::parse,
+            _ => return Err(whole("the name of a configuration file must end in .toml or .json".to_owned())),
+        };
+        let bytes = fs::read(path).map_err(|e| whole(format!("can't be read: {e}")))?;
+        let lines = Lines::new(&bytes, &file);
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| Problem::new(lines.origin(error.valid_up_to()), "", "isn't UTF-8"))?;
+        let node = parse(text.strip_prefix('\u{feff}').unwrap_or(text), &file)?;
+        if node.table().is_none() {
+            return Err(Problem::new(node.origin, "", "must be a table: { \"sources\": { ... } }"));
+        }
+        Ok(node)
+    }
+
+    pub(crate) fn table(&self) -> Option<&BTreeMap<String, Node>> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Puts `over` on top: its values win, each for itself.
+    pub(crate) fn merge(&mut self, over: Node) {
+        match (&mut self.value, over.value) {
+            // A reference is one value: that to a file takes the place of that to a variable, and not a place beside it.
+            // Only of another reference though: a stray variable isn't to throw away a whole table.
+            (Value::Table(mine), Value::Table(theirs)) if !(is_choice(mine) && is_choice(&theirs)) => {
+                for (key, node) in theirs {
+                    match mine.get_mut(&key) {
+                        Some(under) => under.merge(node),
+                        None => _ = mine.insert(key, node),
+                    }
+                }
+            }
+            (_, value) => *self = Node { origin: over.origin, value },
+        }
+    }
+
+    /// What stands at this key, such as `policy.refresh_at` or `transport.roots[1]`.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        segments(key).try_fold(self, Self::child)
+    }
+
+    /// Where this key stands, or else the innermost that holds it.
+    pub(crate) fn origin_of(&self, key: &str) -> &Origin {
+        let mut node = self;
+        for segment in segments(key) {
+            match node.child(segment) {
+                Some(child) => node = child,
+                None => break,
+            }
+        }
+        &node.origin
+    }
+
+    fn child(&self, segment: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Table(table) => table.get(segment),
+            Value::List(list) => list.get(segment.parse::<usize>().ok()?),
+            _ => None,
+        }
+    }
+}
+
+fn segments(key: &str) -> impl Iterator<Item = &str> {
+    key.split(['.', '[']).map(|segment| segment.trim_end_matches(']'))
+}
+
+fn is_choice(table: &BTreeMap<String, Node>) -> bool {
+    !table.is_empty() && table.iter().all(|(key, node)| CHOICE.contains(&key.as_str()) && node.table().is_none())
+}
+
+/// The lines of a text, to find that of an offset.
+struct Lines<'a> {
+    /// Where each line but the first begins.
+    starts: Vec<usize>,
+    file: &'a Arc<Path>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &[u8], file: &'a Arc<Path>) -> Self {
+        let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        Self { starts: breaks.map(|(offset, _)| offset + 1).collect(), file }
+    }
+
+    fn origin(&self, offset: usize) -> Origin {
+        let before = self.starts.partition_point(|start| *start <= offset);
+        Origin::File { path: self.file.clone(), line: Some(before + 1) }
+    }
+}
