@@ -1,8 +1,12 @@
 //! The command line's arguments. No secret is among them: other users of a machine can read a process list.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Access tokens for 1NCE and Worldline Open Banking.
 #[derive(Debug, Parser)]
@@ -23,10 +27,13 @@ Examples:
       Fetch a token from 1NCE.
   access-tokens get onence --format header | curl -H @- https://api.1nce.com/management-api/v1/sims
       Use it, and keep it out of the process list.
+  access-tokens doctor --config access-tokens.toml
+      Examine the way to each configured source's token, and say what to do.
   access-tokens sandbox --listen 127.0.0.1:8080
       Play both token endpoints; prints the settings for `get`.
 
 Environment:
+  ACCESS_TOKENS_CONFIG, ACCESS_TOKENS_SOURCE    the same as --config and --source
   RUST_LOG    what to log to stderr, such as access_tokens=debug; no secret is ever logged
 
 Exit codes:
@@ -41,6 +48,11 @@ Exit codes:
 pub(crate) enum Command {
     /// Fetch a token
     Get(GetArguments),
+    /// Examine the way to each source's token, step by step
+    Doctor(DoctorArguments),
+    /// Check or show the configuration, or print its schema
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Fetch tokens in all three ways from a sandbox in this process
     Demo,
     /// Play both token endpoints and a protected resource on this machine
@@ -54,9 +66,97 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = GET_HELP)]
 pub(crate) struct GetArguments {
     #[command(subcommand)]
-    pub(crate) provider: Provider,
+    pub(crate) provider: Option<Provider>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// The source to fetch from [default: the only one]
+    #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+const GET_HELP: &str = "\
+With a provider the settings come from its own variables and flags; without one, from a source of the configuration.
+
+Examples:
+  access-tokens get --config access-tokens.toml --source sims
+  access-tokens get onence --username me@example.com";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// Configuration file (.toml or .json); variables ACCESS_TOKENS__SOURCES__... go on top [default: those alone]
+    // Not a path yet: an empty variable counts as unset, and clap refuses an empty path.
+    #[arg(long, env = "ACCESS_TOKENS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<OsString>,
+}
+
+impl ConfigArguments {
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SourcesArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// A source, may be given many times [default: all]
+    #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
+    pub(crate) source: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_HELP)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) sources: SourcesArguments,
+    /// Print one JSON document: {"sources": [{name, provider, ok, steps: [{step, outcome, took_ms, detail, next}]}]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DOCTOR_HELP: &str = "\
+Steps: settings, key and certificate, name lookup, connection, TLS, clock skew, exchange, scopes. The time of `connection`
+includes the TLS handshake. A step that needs one that failed is skipped. The exchange fetches a token and drops it.
+
+In JSON, outcome is ok, failed, warning or skipped; took_ms and next can be null, and so are name and provider where the
+configuration itself is wrong. A configuration is read as a whole: with a mistake in one source the others aren't tried.
+
+The exit code is that of the first source that has a failure, as `get` would have it; warnings alone are 0.
+
+Examples:
+  access-tokens doctor --config access-tokens.toml
+  access-tokens doctor --config access-tokens.toml --source sims --json";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read the configuration and all secrets and keys that it names, without the network
+    #[command(after_help = "Example:\n  access-tokens config check --config access-tokens.toml")]
+    Check(SourcesArguments),
+    /// Print the JSON Schema of the configuration file, for editors
+    #[command(after_help = "Example:\n  access-tokens config schema > access-tokens.schema.json")]
+    Schema,
+    /// Print what is in effect and where it comes from; of secrets, where they stand
+    #[command(after_help = "Example:\n  access-tokens config show --config access-tokens.toml --format json")]
+    Show {
+        #[command(flatten)]
+        sources: SourcesArguments,
+        /// What to print
+        #[arg(long, value_enum, default_value = "toml")]
+        format: ConfigFormat,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ConfigFormat {
+    /// With a comment on each line that says where it comes from
+    Toml,
+    /// Without comments
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,7 +177,8 @@ Example:
 
 const WORLDLINE_HELP: &str = "\
 The client secret comes from WORLDLINE_CLIENT_SECRET or from the file that WORLDLINE_CLIENT_SECRET_FILE names, never from an
-argument. Instead of a client secret, a signing key and its certificate sign a client assertion.
+argument. Instead of a client secret, a signing key and its certificate sign a client assertion; the passphrase of an encrypted
+key comes from WORLDLINE_SIGNING_KEY_PASSPHRASE or from a file, too.
 
 Examples:
   export WORLDLINE_BASE_URL=https://auth.example/auth WORLDLINE_REALM=merchant-clients
@@ -129,7 +230,7 @@ pub(crate) struct WorldlineArguments {
         value_name = "PATH"
     )]
     pub(crate) client_secret_file: Option<PathBuf>,
-    /// File that holds the private key for assertions (PEM)
+    /// File that holds the private key for assertions (PEM or DER), or a PKCS#12 bundle with its certificate (.p12, .pfx)
     #[arg(
         long,
         env = "WORLDLINE_SIGNING_KEY",
@@ -138,7 +239,16 @@ pub(crate) struct WorldlineArguments {
         value_name = "PATH"
     )]
     pub(crate) signing_key: Option<PathBuf>,
-    /// File that holds the certificate registered for that key (PEM)
+    /// File that holds the passphrase of that key or bundle
+    #[arg(
+        long,
+        env = "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
+        hide_env_values = true,
+        alias = "worldline-signing-key-passphrase-file",
+        value_name = "PATH"
+    )]
+    pub(crate) signing_key_passphrase_file: Option<PathBuf>,
+    /// File that holds the certificate registered for that key (PEM or DER)
     #[arg(
         long,
         env = "WORLDLINE_SIGNING_CERT",

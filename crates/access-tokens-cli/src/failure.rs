@@ -14,13 +14,15 @@ pub(crate) enum Failure {
     Token { error: access_tokens::Error, settings: Settings },
     /// Something on this machine.
     Local(String),
+    /// Told already, in a report; with its exit code.
+    Told(u8),
 }
 
 /// Which settings to look at when a provider rejects something.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) credentials: &'static str,
-    pub(crate) request: &'static str,
+    pub(crate) credentials: String,
+    pub(crate) request: String,
 }
 
 impl Failure {
@@ -28,21 +30,20 @@ impl Failure {
         ExitCode::from(match self {
             Self::Local(_) => 1,
             Self::Setting(_) => 2,
-            Self::Token { error, .. } => match error.kind() {
-                ErrorKind::Configuration => 2,
-                ErrorKind::Credentials | ErrorKind::Request => 3,
-                ErrorKind::Throttled | ErrorKind::Unavailable => 4,
-                _ => 5,
-            },
+            Self::Token { error, .. } => exit_code(error),
+            Self::Told(code) => *code,
         })
     }
 
     /// To stderr: what happened, what the provider said, why, and what to do next.
     pub(crate) fn report(&self) {
         match self {
-            Self::Setting(text) | Self::Local(text) => line("error", Some(AnsiColor::Red), text),
+            Self::Setting(text) | Self::Local(text) => {
+                text.lines().for_each(error);
+            }
+            Self::Told(_) => {}
             Self::Token { error, settings } => {
-                line("error", Some(AnsiColor::Red), &error.to_string());
+                self::error(&error.to_string());
                 if let Some(description) = error.description() {
                     line("  the provider says", None, description);
                 }
@@ -51,17 +52,37 @@ impl Failure {
                     line("  because", None, &error.to_string());
                     source = error.source();
                 }
-                line("  next", None, &next(error, *settings));
+                line("  next", None, &next(error, settings));
             }
         }
     }
+}
+
+/// A configuration's problems, one a line.
+impl From<access_tokens_config::Error> for Failure {
+    fn from(error: access_tokens_config::Error) -> Self {
+        Self::Setting(error.to_string())
+    }
+}
+
+pub(crate) fn exit_code(error: &access_tokens::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Configuration => 2,
+        ErrorKind::Credentials | ErrorKind::Request => 3,
+        ErrorKind::Throttled | ErrorKind::Unavailable => 4,
+        _ => 5,
+    }
+}
+
+pub(crate) fn error(text: &str) {
+    line("error", Some(AnsiColor::Red), text);
 }
 
 pub(crate) fn warn(text: &str) {
     line("warning", Some(AnsiColor::Yellow), text);
 }
 
-fn next(error: &access_tokens::Error, settings: Settings) -> String {
+pub(crate) fn next(error: &access_tokens::Error, settings: &Settings) -> String {
     match error.kind() {
         ErrorKind::Configuration => format!("correct the setting ({}, {})", settings.credentials, settings.request),
         ErrorKind::Credentials => {

@@ -1,36 +1,52 @@
 //! `access-tokens get`: settings to a client, one exchange, the token printed.
 
 use std::{
-    env, fs,
+    env,
+    error::Error as _,
+    fs,
     io::{IsTerminal, stderr},
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
-use access_tokens::{AccessToken, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
+use access_tokens::{Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
 
 use crate::{
     arguments::{GetArguments, OnenceArguments, OutputArguments, Provider, WorldlineArguments},
+    config,
     failure::{Failure, Settings, warn},
     output,
 };
 
-const ONENCE: Settings = Settings { credentials: "ONENCE_USERNAME, ONENCE_PASSWORD", request: "ONENCE_BASE_URL" };
-const WORLDLINE: Settings = Settings {
-    credentials: "WORLDLINE_CLIENT_ID, WORLDLINE_CLIENT_SECRET (or WORLDLINE_SIGNING_KEY, WORLDLINE_SIGNING_CERT)",
-    request: "WORLDLINE_SCOPE, WORLDLINE_REALM, WORLDLINE_BASE_URL",
-};
+fn onence_settings() -> Settings {
+    Settings { credentials: "ONENCE_USERNAME, ONENCE_PASSWORD".to_owned(), request: "ONENCE_BASE_URL".to_owned() }
+}
+
+fn worldline_settings() -> Settings {
+    Settings {
+        credentials: "WORLDLINE_CLIENT_ID, WORLDLINE_CLIENT_SECRET (or WORLDLINE_SIGNING_KEY, WORLDLINE_SIGNING_CERT)"
+            .to_owned(),
+        request: "WORLDLINE_SCOPE, WORLDLINE_REALM, WORLDLINE_BASE_URL".to_owned(),
+    }
+}
 
 pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     match arguments.provider {
-        Provider::Onence(arguments) => get(&onence(&arguments)?, ONENCE, &arguments.output).await,
-        Provider::Worldline(arguments) => get(&worldline(&arguments)?, WORLDLINE, &arguments.output).await,
+        Some(Provider::Onence(arguments)) => get(&onence(&arguments)?, onence_settings(), &arguments.output).await,
+        Some(Provider::Worldline(arguments)) => {
+            get(&worldline(&arguments)?, worldline_settings(), &arguments.output).await
+        }
+        None => {
+            let source = config::one(&arguments.config, arguments.source.as_deref())?;
+            get(&source.endpoint()?, config::settings(&source), &arguments.output).await
+        }
     }
 }
 
 async fn get(client: &dyn TokenEndpoint, settings: Settings, output: &OutputArguments) -> Result<(), Failure> {
     let provider = client.provider();
-    let token = exchange(client).await.map_err(|error| Failure::Token { error, settings })?;
+    let token = answer(provider, client.exchange()).await.map_err(|error| Failure::Token { error, settings })?;
     if !token.missing_scopes().is_empty() {
         let name = output::name(provider);
         warn(&format!("{name} didn't grant {}; check the subscription's scopes", token.missing_scopes()));
@@ -38,14 +54,14 @@ async fn get(client: &dyn TokenEndpoint, settings: Settings, output: &OutputArgu
     output::token(provider, &token, output.format)
 }
 
-/// One exchange; after two seconds of it, a word to whoever sits and waits.
-async fn exchange(client: &dyn TokenEndpoint) -> Result<AccessToken, access_tokens::Error> {
-    let mut exchange = client.exchange();
+/// Waits for the answer of a provider; after two seconds of it, a word to whoever sits and waits, too.
+pub(crate) async fn answer<T>(provider: &str, answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
     tokio::select! {
-        outcome = &mut exchange => outcome,
+        answer = &mut answer => answer,
         () = tokio::time::sleep(Duration::from_secs(2)), if stderr().is_terminal() => {
-            warn(&format!("still waiting for {}", output::name(client.provider())));
-            exchange.await
+            warn(&format!("still waiting for {}", output::name(provider)));
+            answer.await
         }
     }
 }
@@ -61,7 +77,7 @@ fn onence(arguments: &OnenceArguments) -> Result<onence::Client, Failure> {
     if let Some(base_url) = set(&arguments.base_url) {
         builder = builder.base_url(base_url);
     }
-    builder.build().map_err(|error| Failure::Token { error, settings: ONENCE })
+    builder.build().map_err(|error| Failure::Token { error, settings: onence_settings() })
 }
 
 fn worldline(arguments: &WorldlineArguments) -> Result<worldline::Client, Failure> {
@@ -90,16 +106,42 @@ fn worldline(arguments: &WorldlineArguments) -> Result<worldline::Client, Failur
             return Err(missing.failure());
         }
         (None, (key, certificate)) => {
-            let mut pem = |path: Option<&Path>, variable, flag| match path {
-                Some(path) => read(path, variable),
-                None => Ok(missing.setting(&None, variable, flag)),
+            let passphrase = secret("WORLDLINE_SIGNING_KEY_PASSPHRASE", &arguments.signing_key_passphrase_file)?;
+            let identity = match (key, certificate) {
+                (Some(key), None) if is_bundle(key)? => {
+                    missing.none()?;
+                    Identity::read_pkcs12(key, passphrase.as_deref().unwrap_or_default())
+                }
+                (Some(key), Some(certificate)) => {
+                    missing.none()?;
+                    let (key, certificate) =
+                        (checked(key, "WORLDLINE_SIGNING_KEY")?, checked(certificate, "WORLDLINE_SIGNING_CERT")?);
+                    match passphrase {
+                        Some(passphrase) => Identity::read_encrypted(key, certificate, &passphrase),
+                        None => Identity::read(key, certificate),
+                    }
+                }
+                (key, _) => {
+                    let (variable, flag) = match key {
+                        Some(_) => ("WORLDLINE_SIGNING_CERT", "--signing-cert"),
+                        None => ("WORLDLINE_SIGNING_KEY", "--signing-key"),
+                    };
+                    missing.add(&format!("{variable} (or {flag})"));
+                    return Err(missing.failure());
+                }
             };
-            let key = pem(key, "WORLDLINE_SIGNING_KEY", "--signing-key")?;
-            let certificate = pem(certificate, "WORLDLINE_SIGNING_CERT", "--signing-cert")?;
-            missing.none()?;
-            Identity::new(&key, &certificate)
+            identity
                 .and_then(|identity| ClientAssertion::new(client_id, identity))
-                .map_err(setting("WORLDLINE_SIGNING_KEY, WORLDLINE_SIGNING_CERT"))?
+                .map_err(|error| {
+                    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                    let encrypted = "WORLDLINE_SIGNING_KEY_PASSPHRASE has that of an encrypted key";
+                    let text = format!("WORLDLINE_SIGNING_KEY, WORLDLINE_SIGNING_CERT: {error}{cause}");
+                    Failure::Setting(if error.to_string().contains("passphrase") {
+                        format!("{text}; {encrypted}")
+                    } else {
+                        text
+                    })
+                })?
                 .into()
         }
     };
@@ -107,7 +149,7 @@ fn worldline(arguments: &WorldlineArguments) -> Result<worldline::Client, Failur
     let scopes = scope.parse().map_err(setting("WORLDLINE_SCOPE"))?;
     worldline::Client::builder(base_url, realm, scopes, credentials)
         .build()
-        .map_err(|error| Failure::Token { error, settings: WORLDLINE })
+        .map_err(|error| Failure::Token { error, settings: worldline_settings() })
 }
 
 /// The provider, and its settings that aren't there, told all at once.
@@ -169,12 +211,21 @@ fn secret(variable: &str, file: &Option<PathBuf>) -> Result<Option<String>, Fail
     }
 }
 
-/// A key or a certificate from its file.
-fn read(path: &Path, variable: &str) -> Result<String, Failure> {
+/// Whether a file without a certificate beside it is a PKCS#12 bundle: by its name, or since it isn't PEM.
+fn is_bundle(path: &Path) -> Result<bool, Failure> {
+    let path = checked(path, "WORLDLINE_SIGNING_KEY")?;
+    let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("p12") || end.eq_ignore_ascii_case("pfx"));
+    let pem = |bytes: Vec<u8>| bytes.windows(10).any(|part| part == b"-----BEGIN");
+    // What can't be read is told when it is opened.
+    Ok(named || fs::read(path).is_ok_and(|bytes| !pem(bytes)))
+}
+
+/// The path of a key or a certificate, if it is one.
+fn checked<'a>(path: &'a Path, variable: &str) -> Result<&'a Path, Failure> {
     // As for a secret, but only a key itself is one; its path helps.
     let text = path.to_string_lossy();
     if text.contains("-----BEGIN") || text.contains(char::is_control) {
         return Err(Failure::Setting(format!("{variable}: takes the path of a file, not what is in it")));
     }
-    fs::read_to_string(path).map_err(|e| Failure::Setting(format!("{variable}: {}: {e}", path.display())))
+    Ok(path)
 }

@@ -1,7 +1,9 @@
 //! The `access-tokens` command.
 
 mod arguments;
+mod config;
 mod demo;
+mod doctor;
 mod failure;
 mod get;
 mod output;
@@ -40,14 +42,19 @@ fn run(command: Command) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::Local(format!("the runtime can't be started: {e}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match command {
             Command::Get(arguments) => get::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
+            Command::Config(command) => config::run(command),
             Command::Demo => demo::run().await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
             Command::Completions { .. } => Ok(()),
         }
-    })
+    });
+    // Not waiting for a name lookup that hangs: the system gives no way to end one.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// What `RUST_LOG` asks for; nothing without it.

@@ -47,7 +47,15 @@ pub(crate) fn table<const N: usize>(header: &[&str], rows: Vec<[String; N]>) -> 
 
 /// Writes to stdout. A reader that has gone away is no failure.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
+    write_to(io::stdout().lock(), text)
+}
+
+/// The same for a text with colours, which nobody but a terminal gets.
+pub(crate) fn write_coloured(text: &str) -> Result<(), Failure> {
+    write_to(anstream::stdout().lock(), text)
+}
+
+fn write_to(mut stdout: impl Write, text: &str) -> Result<(), Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::Local(format!("stdout: {e}"))),
         _ => Ok(()),

@@ -62,7 +62,7 @@ fn settings(sandbox: &Sandbox, folder: &Path) -> Result<String, Failure> {
     let file = |name: &str, pem: &str| {
         let path = folder.join(name);
         fs::write(&path, pem).map_err(|e| Failure::Local(format!("{}: {e}", path.display())))?;
-        Ok(path.display().to_string())
+        Ok::<_, Failure>(path.display().to_string())
     };
     let (onence, worldline) = (sandbox.onence(), sandbox.worldline());
     let mut text = format!("# the sandbox plays 1NCE and Worldline at {} until it is interrupted\n", sandbox.url());

@@ -18,7 +18,8 @@ use std::{
     thread,
 };
 
-use access_tokens_sandbox::{Endpoint, Fault, Sandbox};
+use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Fault, Sandbox};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_prints_a_row_for_each_way_to_authenticate() {
@@ -94,6 +95,87 @@ async fn get_worldline_with_a_client_assertion() {
     assert_eq!(run(&flags, &pairs(&environment)).0, 0);
     environment.extend([("WORLDLINE_SIGNING_KEY".to_owned(), key), ("WORLDLINE_SIGNING_CERT".to_owned(), certificate)]);
     assert_eq!(run(&["get", "worldline"], &pairs(&environment)).0, 0);
+}
+
+/// As `openssl pkcs8 -topk8` writes it, and a certificate for it to the year 2125; the passphrase is `planted-passphrase`.
+const ENCRYPTED_KEY: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAj5rZj7C5PZ0AICCAAw\n\
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEMobM6Uicf3a2K8vzbttz40EgZAf\n\
+vAQGbXMXbIwN2eGVDLBJwQnjohC1PoYduoc6Hin6eu5KFyzh5BPusIZQOJQ5VOW0\n\
+kHc23OxIrVNJnmkc7Ljmvkcp1/rBY3Ne1cgzc7FhxuLkpvdZA7FT27PSPpBWGEso\n\
+aNYUp+dKSlV6g76QgAslNjbEjPsppQhhzTch78lxSEAZgpgcwaNzuOYFRmtesTs=\n\
+-----END ENCRYPTED PRIVATE KEY-----\n";
+const ITS_CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBEDCBuAIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAllbmNyeXB0ZWQwIBcN\n\
+MjUwMTAxMDAwMDAwWhgPMjEyNTAxMDEwMDAwMDBaMBQxEjAQBgNVBAMMCWVuY3J5\n\
+cHRlZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEJMxZgA7P1fOVAALUpoJ4aW\n\
+HoTFdmc4t4ZNzazQ+7P698WlpYVtkTvt22QaZkrTqmuoCx6x2g5JLQwtN4bV+tUw\n\
+CgYIKoZIzj0EAwIDRwAwRAIgA78dJZwC9o2TyN3emPiYsyEKf5rmuazkS9TKros6\n\
+YMECIHfmxV2X2p+pBPvPltjaGDv+OVf9LMAWgy+ceAck3tfA\n\
+-----END CERTIFICATE-----\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_worldline_with_a_key_that_has_a_passphrase() {
+    let auth = ClientAuth::Certificate(ITS_CERTIFICATE.as_bytes().to_vec());
+    let clients = vec![
+        Client { client_id: "encrypted".to_owned(), auth },
+        Client { client_id: "sandbox-jwt-client".to_owned(), auth: ClientAuth::SandboxCertificate },
+    ];
+    let settings = access_tokens_sandbox::Worldline { clients, ..Default::default() };
+    let sandbox = Sandbox::builder().worldline(settings).start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (key, certificate) =
+        (write("key.pem", ENCRYPTED_KEY.as_bytes()), write("cert.pem", ITS_CERTIFICATE.as_bytes()));
+    let passphrase = write("passphrase", b"planted-passphrase\n");
+    let (bundle, unnamed) = (write("bundle.p12", &bundle(&sandbox)), write("bundle", &bundle(&sandbox)));
+    let mut base = worldline(&sandbox);
+    base.retain(|(name, _)| !name.contains("SECRET") && !name.contains("CLIENT_ID"));
+
+    let by_variable = ("WORLDLINE_SIGNING_KEY_PASSPHRASE", "planted-passphrase");
+    let by_file = ("WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE", passphrase.as_str());
+    let pair = ["--client-id", "encrypted", "--signing-key", &key, "--signing-cert", &certificate];
+    let [named, unnamed] =
+        [&bundle, &unnamed].map(|bundle| ["--client-id", "sandbox-jwt-client", "--signing-key", bundle]);
+    // (flags, passphrase, exit code, this on stderr)
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+    let cases: [Case; 9] = [
+        (&pair, &[by_variable], 0, ""),
+        (&pair, &[by_file], 0, ""),
+        (&pair, &[], 2, "WORLDLINE_SIGNING_KEY_PASSPHRASE has that of an encrypted key"),
+        (&pair, &[("WORLDLINE_SIGNING_KEY_PASSPHRASE", "planted-wrong")], 2, "the passphrase doesn't open it"),
+        (&pair, &[by_variable, by_file], 2, "both WORLDLINE_SIGNING_KEY_PASSPHRASE and a file"),
+        (&named, &[by_variable], 0, ""),
+        (&unnamed, &[by_file], 0, ""),
+        (&named, &[], 2, "passphrase"),
+        (&pair[..4], &[by_variable], 2, "not set: WORLDLINE_SIGNING_CERT"),
+    ];
+    for (flags, passphrase, code, told) in cases {
+        let environment = [&pairs(&base), passphrase].concat();
+        let (found, stdout, stderr) = run(&[&["get", "worldline"], flags].concat(), &environment);
+        assert_eq!(found, code, "{flags:?} {passphrase:?}: {stderr}");
+        assert_eq!(stdout.is_empty(), code != 0);
+        assert!(stderr.contains(told), "{told}: {stderr}");
+        assert!(!stderr.contains("planted-"), "{stderr}");
+    }
+}
+
+/// The sandbox's key and certificate as PKCS#12.
+fn bundle(sandbox: &Sandbox) -> Vec<u8> {
+    let key = PrivateKeyDer::from_pem_slice(sandbox.signing_key_pem().as_bytes()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(sandbox.signing_cert_pem().as_bytes()).unwrap();
+    let key = p12_keystore::PrivateKey::from_der(key.secret_der()).unwrap();
+    let certificate = p12_keystore::Certificate::from_der(&certificate).unwrap();
+    let mut store = p12_keystore::KeyStore::new();
+    let chain = p12_keystore::PrivateKeyChain::new("key", key, [certificate]);
+    store.add_entry("key", p12_keystore::KeyStoreEntry::PrivateKeyChain(chain));
+    store.writer("planted-passphrase").write().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,6 +309,7 @@ fn no_secret_is_accepted_as_an_argument() {
         ("onence", "--onence-password"),
         ("worldline", "--client-secret"),
         ("worldline", "--worldline-client-secret"),
+        ("worldline", "--signing-key-passphrase"),
     ] {
         for arguments in [vec!["get", provider, flag, "hunter2"], vec!["get", provider, &format!("{flag}=hunter2")]] {
             let (code, _, stderr) = run(&arguments, &[]);
@@ -306,8 +389,13 @@ async fn scopes_that_werent_granted_are_warned_of() {
 fn help_has_examples() {
     let pages = [
         vec!["--help"],
+        vec!["get", "--help"],
         vec!["get", "onence", "--help"],
         vec!["get", "worldline", "--help"],
+        vec!["doctor", "--help"],
+        vec!["config", "check", "--help"],
+        vec!["config", "schema", "--help"],
+        vec!["config", "show", "--help"],
         vec!["sandbox", "--help"],
     ];
     let text: String = pages
@@ -328,6 +416,7 @@ fn completions_are_printed_for_each_shell() {
         let (code, script, stderr) = run(&["completions", shell], &[]);
         assert_eq!((code, stderr.as_str()), (0, ""), "{shell}");
         assert!(script.contains("access-tokens") && script.contains("signing-key"), "{shell}");
+        assert!(script.contains("doctor") && script.contains("schema") && script.contains("source"), "{shell}");
     }
 }
 
