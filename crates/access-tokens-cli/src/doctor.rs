@@ -27,8 +27,6 @@ const SOON: u64 = 30;
 const VERY_SOON: u64 = 3;
 /// More than that is no answer that took its time.
 const SKEWED: u64 = 5;
-/// The exit code of what is wrong on this machine.
-const LOCAL: u8 = 1;
 /// So far assertions are corrected by a server's clock, in seconds: a day.
 const CORRECTED: u64 = 24 * 60 * 60;
 
@@ -294,7 +292,7 @@ impl<'a> Examination<'a> {
         let corrected = match source.identity() {
             Ok(Some(_)) if skew.unsigned_abs() > CORRECTED => {
                 let detail = format!("{detail}; client assertions can't be corrected by so much");
-                return self.fail(StepName::Clock, took, detail, next, LOCAL);
+                return self.fail(StepName::Clock, took, detail, next, failure::LOCAL);
             }
             Ok(Some(_)) => "; client assertions are corrected by that",
             _ => "",

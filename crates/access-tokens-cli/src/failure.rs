@@ -28,7 +28,7 @@ pub(crate) struct Settings {
 impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Local(_) => 1,
+            Self::Local(_) => LOCAL,
             Self::Setting(_) => 2,
             Self::Token { error, .. } => exit_code(error),
             Self::Told(code) => *code,
@@ -64,6 +64,9 @@ impl From<access_tokens_config::Error> for Failure {
         Self::Setting(error.to_string())
     }
 }
+
+/// The exit code of what is wrong on this machine.
+pub(crate) const LOCAL: u8 = 1;
 
 pub(crate) fn exit_code(error: &access_tokens::Error) -> u8 {
     match error.kind() {

@@ -292,18 +292,17 @@ impl ClientAssertion {
     }
 
     async fn signature(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        if let Some(certificates) = self.chain() {
+            certificates.warn_of_end();
+        }
         match &self.key {
             Key::Held(identity) => {
-                identity.certificates().warn_of_end();
                 let signature = identity.key().sign(self.algorithm, message);
                 signature.ok_or_else(|| configuration("the signing key can't sign"))
             }
             Key::Elsewhere { signer, certificates } => {
                 let signature = self.algorithm.fixed_length(signer.sign(message).await?);
                 // Else the server would refuse it, without saying why.
-                if let Some(certificates) = certificates {
-                    certificates.warn_of_end();
-                }
                 if let Some(certificates) = certificates
                     && !self.algorithm.verifies(&certificates.public_key, message, &signature)
                 {
