@@ -19,7 +19,12 @@ use std::{
 };
 
 use access_tokens::{
-    Error, Identity, TokenCache, TokenEndpoint, Transport, assertion::ClientAssertion, onence, worldline,
+    Error, Identity, TokenCache, TokenEndpoint, Transport,
+    assertion::ClientAssertion,
+    onence,
+    store::{KeyRing, SharedStore},
+    testing::MemoryStore,
+    worldline,
 };
 use access_tokens_raw::{onence as raw_onence, worldline as raw_worldline};
 use access_tokens_sandbox::Sandbox;
@@ -34,6 +39,9 @@ const ENCODED_SECRET: &str = "p%40ss+w%2Brd%26%3D%25%C3%A9";
 const ID_TOKEN: &str = "eyJ.planted-id-token.sig";
 /// Of the encrypted keys in tests/fixtures/keys, and one that isn't.
 const PASSPHRASE: &str = "test key: öffne dich";
+const STORE_NAME_KEY: &[u8] = b"planted-store-name-key-012345678";
+const STORE_KEY: &[u8] = b"planted-store-key-01234567890123";
+
 const WRONG_PASSPHRASE: &str = "open sesame: planted-passphrase";
 
 #[tokio::test]
@@ -54,9 +62,15 @@ async fn nothing_shows_a_secret() {
                 CLIENT_SECRET => Arc::new(server.worldline()),
                 _ => Arc::new(server.worldline_with(assertion())),
             };
-            let cache = TokenCache::new(client.clone());
+            let store = SharedStore::new(MemoryStore::new(), KeyRing::new(STORE_NAME_KEY, [STORE_KEY]).unwrap());
+            let cache = TokenCache::builder(client.clone()).store(store.clone()).build().unwrap();
             let outcome = cache.token().await;
+            cache.shutdown().await;
+            // What another instance takes, or is told.
+            let another = TokenCache::builder(client.clone()).store(store.clone()).build().unwrap();
+            let shared = another.token().await;
             write!(shown, "{client:?} {client:#?} {outcome:?} {outcome:#?} {cache:?} {cache:#?}").unwrap();
+            write!(shown, "{store:?} {store:#?} {another:?} {shared:?} {shared:#?}").unwrap();
             if let Err(error) = outcome {
                 show_chain(&error, &mut shown);
             }
@@ -92,6 +106,8 @@ async fn nothing_shows_a_secret() {
         "p@ss\tw",
         "öffne dich",
         "planted-passphrase",
+        "planted-store",
+        "[112, 108, 97, 110",
     ];
     let needles = needles.into_iter().chain(assertions.iter().chain(&decrypted).map(String::as_str));
     let logged = log.text();

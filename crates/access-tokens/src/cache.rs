@@ -9,18 +9,11 @@ mod slot;
 mod sync;
 mod telemetry;
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
+    sync::Semaphore,
     task::{AbortHandle, yield_now},
     time::{sleep, timeout},
 };
@@ -31,7 +24,11 @@ use self::{
     telemetry::Telemetry,
 };
 pub use self::{policy::Policy, slot::TokenGuard};
-use crate::{AccessToken, Clock, Error, ErrorKind, TokenEndpoint, endpoint::Listener};
+use crate::{
+    AccessToken, Clock, Error, ErrorKind, TokenEndpoint,
+    endpoint::{Listener, caught},
+    store::{Lease, Obtained, SharedStore, Told, Want},
+};
 
 /// Always a valid token of one endpoint. A clone is a further handle on the same cache; it is meant to be held for years.
 ///
@@ -65,7 +62,8 @@ use crate::{AccessToken, Clock, Error, ErrorKind, TokenEndpoint, endpoint::Liste
 /// - A new credential of a [`RotatingEndpoint`](crate::RotatingEndpoint) ends such a pause at once, but for a time that a server
 ///   named that has no time for anybody (429 or 503 with `Retry-After`).
 /// - A server that answers with the same token until it ends isn't asked again before it does.
-/// - Dropping the last handle ends all that it started.
+/// - Dropping the last handle ends all that it started, but for what it is just telling a
+///   [shared store](TokenCacheBuilder::store).
 ///
 /// All these times are a [`Policy`]'s. Of the last seconds of a life a server can tell too much: one that rounds up, and a
 /// cold cache that meets its token there, may serve that up to a second too long.
@@ -91,7 +89,8 @@ impl TokenCache {
 
     /// A cache with settings.
     pub fn builder(endpoint: impl TokenEndpoint + 'static) -> TokenCacheBuilder {
-        TokenCacheBuilder { endpoint: Arc::new(endpoint), policy: Policy::new(), clock: Clock::system(), runtime: None }
+        let (policy, clock) = (Policy::new(), Clock::system());
+        TokenCacheBuilder { endpoint: Arc::new(endpoint), policy, clock, store: None, runtime: None }
     }
 
     /// A valid token. Where there is one, that takes no lock, no allocation and no shared counter (but for the feature
@@ -136,7 +135,7 @@ impl TokenCache {
             let ended = self.flights.ended(flight);
             // Who drives no runtime has no timer either. The others look again, should the flight's runtime stand still.
             let ended = match runtime {
-                Ok(_) => timeout(core.exchange_timeout + 2 * OVERDUE, ended).await.unwrap_or(Ok(())),
+                Ok(_) => timeout(core.policy.exchange_timeout + 2 * OVERDUE, ended).await.unwrap_or(Ok(())),
                 Err(_) => ended.await,
             };
             if let Err(error) = ended {
@@ -195,8 +194,15 @@ impl TokenCache {
     /// the token is served while it lives, then [`ErrorKind::Configuration`].
     pub async fn shutdown(&self) {
         self.flights.close();
+        let core = self.core();
         let ended = match Handle::try_current() {
-            Ok(_) => timeout(self.core().exchange_timeout + OVERDUE, self.flights.idle()).await.is_ok(),
+            Ok(_) => timeout(core.policy.exchange_timeout + OVERDUE, async {
+                self.flights.idle().await;
+                // What a flight does after its end has a time-out of its own.
+                let _ = core.telling.acquire_many(MOST_TELLING).await;
+            })
+            .await
+            .is_ok(),
             // There is no timer to give it its time with.
             Err(_) => false,
         };
@@ -240,6 +246,7 @@ pub struct TokenCacheBuilder {
     endpoint: Arc<dyn TokenEndpoint>,
     policy: Policy,
     clock: Clock,
+    store: Option<SharedStore>,
     runtime: Option<Handle>,
 }
 
@@ -256,12 +263,20 @@ impl TokenCacheBuilder {
         Self { clock, ..self }
     }
 
+    /// Shares the tokens with the other instances of a fleet. Not shared if not set. A [blocking](Self::build_blocking) cache
+    /// needs a store of its own, for the reason that it needs a client of its own.
+    #[must_use]
+    pub fn store(self, store: SharedStore) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
     /// The cache. Nothing is sent before the first call.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], as [`Policy::check`].
+    /// [`ErrorKind::Configuration`], as [`Policy::check`], and for a store where the endpoint gives its tokens
+    /// [no name](TokenEndpoint::token_name).
     pub fn build(self) -> Result<TokenCache, Error> {
-        self.policy.check()?;
+        self.check()?;
         Ok(self.start())
     }
 
@@ -269,15 +284,27 @@ impl TokenCacheBuilder {
     /// runtime shares its connections, and they stand still while that runtime's thread waits for a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], as [`Policy::check`], and where the thread can't be started.
+    /// [`ErrorKind::Configuration`], as [`build`](Self::build), and where the thread can't be started.
     pub fn build_blocking(self) -> Result<crate::blocking::TokenCache, Error> {
-        self.policy.check()?;
+        self.check()?;
         crate::blocking::TokenCache::start(|runtime| Self { runtime: Some(runtime), ..self }.start())
     }
 
+    fn check(&self) -> Result<(), Error> {
+        self.policy.check()?;
+        match &self.store {
+            Some(store) if !store.can_share(&self.endpoint) => {
+                let provider = self.endpoint.provider();
+                let message =
+                    format!("the tokens of {provider} have no name to share them by; see TokenEndpoint::token_name");
+                Err(Error::new(ErrorKind::Configuration, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn start(self) -> TokenCache {
-        let exchange_timeout = self.policy.exchange_timeout;
-        let flights = Arc::new(Flights::new(self.policy, fastrand::Rng::new()));
+        let flights = Arc::new(Flights::new(self.policy.clone(), fastrand::Rng::new()));
         let told = flights.clone();
         let listener: Arc<Listener> = Arc::new(move || told.new_credential());
         if let Some(rotation) = self.endpoint.rotation() {
@@ -288,7 +315,9 @@ impl TokenCacheBuilder {
             telemetry: Telemetry::new(self.endpoint.provider()),
             endpoint: self.endpoint,
             clock: self.clock.clone(),
-            exchange_timeout,
+            policy: self.policy,
+            store: self.store,
+            telling: Semaphore::new(MOST_TELLING as usize),
             runtime: self.runtime,
             _listener: listener,
         };
@@ -319,7 +348,10 @@ struct Core {
     flights: Arc<Flights>,
     endpoint: Arc<dyn TokenEndpoint>,
     clock: Clock,
-    exchange_timeout: Duration,
+    policy: Policy,
+    store: Option<SharedStore>,
+    /// A permit is with each flight that may have something to tell the store yet.
+    telling: Semaphore,
     /// Where flights are started, if not where the caller is.
     runtime: Option<Handle>,
     telemetry: Telemetry,
@@ -345,42 +377,93 @@ impl Core {
         self.flights.set_abort(flight, task.abort_handle());
     }
 
-    /// Asks the endpoint until there is an outcome.
+    /// Asks the endpoint until there is an outcome; and before that, the store.
     async fn exchange(self: Arc<Self>, ticket: Ticket) {
+        let _telling = self.telling.try_acquire();
+        let mut lease = None;
         loop {
-            let began = self.clock.now();
-            let outcome = match self.flights.due() {
-                Some(_) => self.outcome().await,
-                None => Err(flight::closed()),
+            let mut began = self.clock.now();
+            let mut is_ours = true;
+            let outcome = match self.obtain(&mut lease, ticket.id).await {
+                Some(outcome) => {
+                    is_ours = false;
+                    outcome
+                }
+                None => {
+                    began = self.clock.now();
+                    match self.flights.due() {
+                        Some(_) => self.outcome().await,
+                        None => Err(flight::closed()),
+                    }
+                }
             };
             let now = self.clock.now();
+            // The age of another instance's is known.
+            let began = if is_ours { began } else { now };
+            let token = outcome.as_ref().ok().filter(|_| lease.is_some()).cloned();
             let settled = ticket.settle(began, now, outcome);
             let still = self.flights.valid(now).and_then(|token| token.remaining());
-            self.telemetry.settled(&settled, now.since(began), &self.flights.slot.load(), still);
-            match settled {
-                Settled::AskAgain(pause) => sleep(pause).await,
-                Settled::Outdated => {}
-                _ => return,
+            self.telemetry.settled(&settled, is_ours.then(|| now.since(began)), &self.flights.slot.load(), still);
+            if let Settled::AskAgain(pause) = settled {
+                sleep(pause).await;
+                continue;
+            }
+            if let (Some(store), Some(lease)) = (&self.store, lease.take()) {
+                let told = match (&settled, &token) {
+                    (Settled::Done { .. }, Some(token)) => Told::Token(token),
+                    (Settled::Failed { error, pause }, _) => Told::Failed(error, *pause),
+                    _ => Told::Nothing,
+                };
+                store.tell(lease, told, self.policy.assumed_lifetime).await;
+            }
+            if !matches!(settled, Settled::Outdated) {
+                return;
+            }
+        }
+    }
+
+    /// What the store has instead of an exchange; `None` if this flight is to make one.
+    async fn obtain(&self, lease: &mut Option<Lease>, flight: u64) -> Option<Result<AccessToken, Error>> {
+        let store = self.store.as_ref().filter(|_| lease.is_none())?;
+        let want = || {
+            self.flights.due()?;
+            let now = self.clock.now();
+            self.flights.waits(flight, now);
+            let held = self.flights.held(now);
+            let (lives, hidden) = held.as_ref().map_or((false, false), |(_, lives, hidden)| (*lives, *hidden));
+            Some(Want {
+                held: held.map(|(token, ..)| token),
+                invalidated: lives && hidden,
+                soft: lives && !hidden,
+                assumed_lifetime: self.policy.assumed_lifetime,
+                longest_pause: self.policy.longest_retry_after,
+            })
+        };
+        let obtained = store.obtain(&self.endpoint, want).await;
+        self.telemetry.store_answered(&obtained);
+        match obtained {
+            Obtained::Token(token) => Some(Ok(token)),
+            Obtained::Paused(error) => Some(Err(error)),
+            Obtained::Exchange(held) => {
+                self.flights.waits(flight, self.clock.now());
+                *lease = Some(held);
+                None
             }
         }
     }
 
     /// What one exchange comes to, whatever the endpoint does.
     async fn outcome(&self) -> Result<AccessToken, Error> {
-        let provider = self.endpoint.provider();
+        let (provider, limit) = (self.endpoint.provider(), self.policy.exchange_timeout);
         let exchange = async { self.endpoint.exchange().await };
-        let mut exchange = pin!(exchange);
-        let panics_caught = poll_fn(|context| {
-            let polled = catch_unwind(AssertUnwindSafe(|| exchange.as_mut().poll(context)));
-            polled.unwrap_or_else(|_| {
-                let message = format!("the token endpoint of {provider} panicked in an exchange");
-                Poll::Ready(Err(Error::new(ErrorKind::Contract, message)))
-            })
-        });
-        timeout(self.exchange_timeout, panics_caught).await.unwrap_or_else(|_| {
-            let message = format!("{provider} didn't answer within {:?}", self.exchange_timeout);
-            Err(Error::new(ErrorKind::Unavailable, message))
-        })
+        let failed = |kind, what: String| Err(Error::new(kind, what));
+        match timeout(limit, caught(exchange)).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => {
+                failed(ErrorKind::Contract, format!("the token endpoint of {provider} panicked in an exchange"))
+            }
+            Err(_) => failed(ErrorKind::Unavailable, format!("{provider} didn't answer within {limit:?}")),
+        }
     }
 
     async fn stay_warm(self: Arc<Self>) {
@@ -396,6 +479,9 @@ impl Core {
         }
     }
 }
+
+/// How many flights can have something to tell at once: one that is over, and its successors while that is slow.
+const MOST_TELLING: u32 = 1000;
 
 /// A timer stands still while the machine is suspended, and so may another's flight; so often is looked.
 const HEARTBEAT: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use std::{
 
 use aws_lc_rs::{hmac, rand::SystemRandom};
 
-use crate::{Clock, Error, ErrorKind, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment};
+use crate::{Clock, Error, ErrorKind, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment, store::SharedStore};
 
 /// A bounded set of [`TokenCache`]s, one for each [`TokenKey`]. A clone is a further handle on the same set.
 ///
@@ -66,6 +66,7 @@ impl TokenCaches {
             idle: Duration::from_secs(60 * 60),
             policy: Policy::new(),
             clock: Clock::system(),
+            store: None,
         }
     }
 
@@ -75,7 +76,8 @@ impl TokenCaches {
     /// a handle on it.
     ///
     /// # Errors
-    /// Those of `build`; the set is then as it was.
+    /// Those of `build`, and of [`TokenCacheBuilder::build`](crate::TokenCacheBuilder::build) for its endpoint; the set is then
+    /// as it was.
     pub fn get_or_build<E: TokenEndpoint + 'static>(
         &self,
         key: TokenKey,
@@ -97,8 +99,11 @@ impl TokenCaches {
             }
         }
         // Building takes milliseconds, and runs code that isn't ours: not under the lock.
-        let builder = TokenCache::builder(build()?).policy(settings.policy.clone()).clock(settings.clock.clone());
-        let built = builder.start();
+        let mut builder = TokenCache::builder(build()?).policy(settings.policy.clone()).clock(settings.clock.clone());
+        if let Some(store) = &settings.store {
+            builder = builder.store(store.clone());
+        }
+        let built = builder.build()?;
         let mut caches = self.lock();
         // Of two that were built at once the first counts, so that there is one cache for a key.
         let entry = caches.by_key.entry(key).or_insert_with(|| Entry { cache: built.clone(), last_asked: now });
@@ -160,6 +165,7 @@ pub struct TokenCachesBuilder {
     idle: Duration,
     policy: Policy,
     clock: Clock,
+    store: Option<SharedStore>,
 }
 
 impl TokenCachesBuilder {
@@ -186,6 +192,12 @@ impl TokenCachesBuilder {
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Through which each cache shares its tokens with other instances. Not shared if not set.
+    #[must_use]
+    pub fn store(self, store: SharedStore) -> Self {
+        Self { store: Some(store), ..self }
     }
 
     /// The set, without a cache yet.

@@ -206,6 +206,12 @@ impl Skew {
         (least <= most).then(|| 0.clamp(least, most))
     }
 
+    /// By how many seconds another clock is ahead that showed `now` at some moment from `asked` to `came`.
+    pub(crate) fn seconds(now: Duration, asked: Moment, came: Moment) -> i64 {
+        let ahead_of = |moment: Moment| nanos(now).wrapping_sub(moment.wall) as i64;
+        0.clamp(ahead_of(came), ahead_of(asked).max(ahead_of(came))) / NANOS as i64
+    }
+
     /// The server's time, in nanoseconds since 1970.
     pub(crate) fn server_time(&self) -> Duration {
         Duration::from_nanos(Moment::now().wall.saturating_add_signed(self.nanos()))

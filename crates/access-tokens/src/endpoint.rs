@@ -2,12 +2,17 @@
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError, Weak},
+    task::Poll,
 };
 
-use crate::{AccessToken, Error};
+use crate::{
+    AccessToken, Error,
+    store::{NameKey, TokenName},
+};
 
 /// The future of one exchange; boxed, which is nothing beside a request.
 pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Error>> + Send + 'a>>;
@@ -56,6 +61,35 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
     fn rotation(&self) -> Option<Rotation> {
         None
     }
+
+    /// Names all that its tokens depend on, so that a fleet can share them through a
+    /// [`SharedStore`](crate::store::SharedStore); `None` if they can't be shared. An endpoint that wraps another passes
+    /// this on.
+    ///
+    /// ```
+    /// # use access_tokens::store::{NameKey, TokenName};
+    /// # struct Mine { base_url: String, client_id: String, client_secret: String }
+    /// # impl Mine {
+    /// fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+    ///     let parts = ["example", &self.base_url, &self.client_id, &self.client_secret];
+    ///     Some(names.name(parts.map(str::as_bytes)))
+    /// }
+    /// # }
+    /// ```
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        let _ = names;
+        None
+    }
+}
+
+/// Drives what isn't ours; `None` if it panics.
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
 }
 
 impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
@@ -70,6 +104,10 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
     fn rotation(&self) -> Option<Rotation> {
         (**self).rotation()
     }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        (**self).token_name(names)
+    }
 }
 
 impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Box<T> {
@@ -83,6 +121,10 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Box<T> {
 
     fn rotation(&self) -> Option<Rotation> {
         (**self).rotation()
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        (**self).token_name(names)
     }
 }
 

@@ -37,9 +37,15 @@ pub enum ErrorKind {
     Contract,
 }
 
-#[cfg(feature = "metrics")]
 impl ErrorKind {
-    /// As metrics have it.
+    const ALL: [Self; 6] =
+        [Self::Configuration, Self::Credentials, Self::Request, Self::Throttled, Self::Unavailable, Self::Contract];
+
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// As metrics have it, and the instances of a fleet among each other.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
@@ -62,6 +68,7 @@ struct Inner {
     description: Option<String>,
     retry_after: Option<Duration>,
     spent: bool,
+    shared_pause: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -78,6 +85,7 @@ impl Error {
             description: None,
             retry_after: None,
             spent: false,
+            shared_pause: None,
             source: None,
         }))
     }
@@ -94,6 +102,13 @@ impl Error {
         self.with(|inner| inner.retry_after = Some(retry_after))
     }
 
+    /// Adds the HTTP status of the answer. An error with one is the server's word, which holds for a whole fleet; one without is
+    /// taken for this machine's.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        self.with(|inner| inner.status = Some(status))
+    }
+
     pub(crate) fn with_provider(self, provider: &str) -> Self {
         self.with(|inner| inner.provider = Some(provider.to_owned()))
     }
@@ -105,6 +120,20 @@ impl Error {
 
     pub(crate) fn is_spent(&self) -> bool {
         self.0.spent
+    }
+
+    /// It was another instance's exchange that failed so, and nobody of the fleet is to ask for that long.
+    pub(crate) fn with_shared_pause(self, left: Duration) -> Self {
+        self.with(|inner| inner.shared_pause = Some(left))
+    }
+
+    pub(crate) fn shared_pause(&self) -> Option<Duration> {
+        self.0.shared_pause
+    }
+
+    /// Whether the server asked to wait, whatever is sent then. Zero names no time.
+    pub(crate) fn names_a_time(&self) -> bool {
+        self.is_retryable() && self.retry_after().is_some_and(|span| !span.is_zero())
     }
 
     pub(crate) fn with_answer(
@@ -175,7 +204,18 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the description: it is the server's text.
-        let Inner { kind, message, provider, status, code, description: _, retry_after, spent: _, source } = &*self.0;
+        let Inner {
+            kind,
+            message,
+            provider,
+            status,
+            code,
+            description: _,
+            retry_after,
+            spent: _,
+            shared_pause: _,
+            source,
+        } = &*self.0;
         let mut debug = f.debug_struct("Error");
         debug.field("kind", kind).field("message", message);
         let mut some = |name, value: Option<&dyn fmt::Debug>| {

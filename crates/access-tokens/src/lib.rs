@@ -83,6 +83,7 @@ pub mod onence;
 pub mod reqwest;
 mod rotation;
 mod scopes;
+pub mod store;
 pub mod testing;
 mod token;
 mod transport;

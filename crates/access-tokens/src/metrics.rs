@@ -13,11 +13,15 @@
 //! | [`EXPIRES_AT`] | gauge | | when the token in force ends, in seconds since 1970; NaN if the server didn't say |
 //! | [`GRANTED_AT`] | gauge | | when its life began: `time() - granted_at` is its age at any moment |
 //! | [`SERVED_WHILE_REFRESHING`] | counter | | callers who got the old token while its successor was on the way |
+//! | [`STORE_ANSWERS`] | counter | `outcome` | what a [`SharedStore`](crate::store::SharedStore) was good for, each time a token was wanted |
+//! | [`STORE_AVAILABLE`] | gauge | | 1 while that store answers, 0 while caches do without it; without the label `provider` |
 //! | [`BREAKER_OPEN`] | gauge | | 1 from a failed exchange to the next good one: the pauses of the policy apply |
 //!
 //! `outcome` is `granted`, `same_token` (the token that is held came again), `stale` (nobody waited any more), `outdated`
 //! (it failed with a credential that was replaced meanwhile), or the [`ErrorKind`](crate::ErrorKind): `configuration`,
 //! `credentials`, `request`, `throttled`, `unavailable`, `contract`.
+//! Of a store `outcome` is `token` (another instance's), `lease` (this one made the exchange for all), `alone` (it made one beside
+//! others'), `paused` (another's has just failed) or `unavailable`.
 //! `reason` is `first`, `soft` (while the old token was served), `hard` (it had ended) or `invalidated`.
 
 /// Counter `access_tokens_exchanges_total`.
@@ -39,6 +43,11 @@ pub const SERVED_WHILE_REFRESHING: &str = "access_tokens_served_while_refreshing
 /// Gauge `access_tokens_breaker_open`.
 pub const BREAKER_OPEN: &str = "access_tokens_breaker_open";
 
+/// Counter `access_tokens_store_answers_total`.
+pub const STORE_ANSWERS: &str = "access_tokens_store_answers_total";
+/// Gauge `access_tokens_store_available`.
+pub const STORE_AVAILABLE: &str = "access_tokens_store_available";
+
 /// Gives the recorder the unit and description of each. Call it once, when the recorder is installed.
 pub fn describe() {
     use metrics::Unit::Seconds;
@@ -50,5 +59,7 @@ pub fn describe() {
     metrics::describe_gauge!(EXPIRES_AT, Seconds, "When the token in force ends, since 1970");
     metrics::describe_gauge!(GRANTED_AT, Seconds, "When the life of the token in force began, since 1970");
     metrics::describe_counter!(SERVED_WHILE_REFRESHING, "Callers who got the old token during a refresh");
+    metrics::describe_counter!(STORE_ANSWERS, "What the shared store was good for, each time a token was wanted");
+    metrics::describe_gauge!(STORE_AVAILABLE, "1 while the shared store answers");
     metrics::describe_gauge!(BREAKER_OPEN, "1 from a failed exchange to the next good one");
 }

@@ -12,6 +12,7 @@ use crate::{
     Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
     clock::Moment,
+    store::{NameKey, TokenName},
     transport::{self, BaseUrl},
 };
 
@@ -132,6 +133,12 @@ impl ClientBuilder {
 impl TokenEndpoint for Client {
     fn provider(&self) -> &str {
         PROVIDER
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        let Credentials { username, password } = &self.credentials;
+        let parts = [PROVIDER, self.base_url.as_str(), username, password.expose()];
+        Some(names.name(parts.map(str::as_bytes).into_iter().chain([self.transport.client_certificate_der()])))
     }
 
     fn exchange(&self) -> Exchange<'_> {

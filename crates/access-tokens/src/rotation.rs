@@ -8,11 +8,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-pub(crate) use self::files::read;
-use self::files::{Files, Watched};
+pub(crate) use self::files::{Files, Watched, read};
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
     endpoint::{Rotation, Rotations},
+    store::{NameKey, TokenName},
 };
 
 /// A token endpoint whose client is built anew when its secret, key or certificate changes: without a restart, and without a
@@ -249,6 +249,11 @@ impl TokenEndpoint for RotatingEndpoint {
 
     fn rotation(&self) -> Option<Rotation> {
         Some(self.shared.rotations.subscribe())
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        let newest = self.shared.lock().newest.clone();
+        newest.token_name(names)
     }
 }
 

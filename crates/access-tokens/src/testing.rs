@@ -1,4 +1,4 @@
-//! Token endpoints for your tests: no server, no network, and with [`Clock::tokio`](crate::Clock::tokio) no waiting.
+//! Token endpoints and a store for your tests: no server, no network, and with [`Clock::tokio`](crate::Clock::tokio) no waiting.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,7 +26,7 @@
 //! ```
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -37,7 +37,11 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::{AccessToken, Error, ErrorKind, Exchange, TokenEndpoint, clock::Moment};
+use crate::{
+    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
+    clock::Moment,
+    store::{NameKey, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+};
 
 /// Always answers with the same token, at once. A clone counts together with the original.
 ///
@@ -94,6 +98,10 @@ impl TokenEndpoint for FixedEndpoint {
             self.exchanges.fetch_add(1, Ordering::Relaxed);
             Ok(self.token.clone().with_since(Moment::now()))
         })
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        Some(names.name([b"fixed", self.token.secret().as_bytes()]))
     }
 }
 
@@ -155,6 +163,11 @@ impl TokenEndpoint for ScriptedEndpoint {
             answer.map(|token| token.with_since(asked))
         })
     }
+
+    /// All of them are one client's.
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        Some(names.name([b"scripted".as_slice()]))
+    }
 }
 
 impl fmt::Debug for ScriptedEndpoint {
@@ -183,5 +196,93 @@ impl From<Error> for Answer {
 impl From<Result<AccessToken, Error>> for Answer {
     fn from(outcome: Result<AccessToken, Error>) -> Self {
         Self(outcome)
+    }
+}
+
+/// A [`TokenStore`] in memory, which follows tokio's time. A clone is the same store: give one to each instance of your fleet.
+///
+/// ```
+/// use std::time::Duration;
+/// use access_tokens::{Clock, TokenCache, store::{KeyRing, SharedStore}, testing::{FixedEndpoint, MemoryStore}};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), access_tokens::Error> {
+/// let (memory, keys) = (MemoryStore::new(), KeyRing::new(&[1; 32], [[2; 32]])?);
+/// let endpoint = FixedEndpoint::new("mF_9.B5f-4.1JqM")?.with_expires_in(Duration::from_secs(3600));
+/// for _instance in 0..3 {
+///     let store = SharedStore::new(memory.clone(), keys.clone());
+///     let cache = TokenCache::builder(endpoint.clone()).clock(Clock::tokio()).store(store).build()?;
+///     assert_eq!(cache.token().await?.secret(), "mF_9.B5f-4.1JqM");
+///     cache.shutdown().await;
+/// }
+/// assert_eq!(endpoint.exchanges(), 1);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<Memory>>);
+
+#[derive(Default)]
+struct Memory {
+    values: HashMap<Box<str>, (Vec<u8>, Moment)>,
+    commands: u64,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many commands it was given.
+    pub fn commands(&self) -> u64 {
+        self.lock().commands
+    }
+
+    /// Forgets all that is in it.
+    pub fn clear(&self) {
+        self.lock().values.clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn get(&mut self, name: &str) -> Stored {
+        self.commands += 1;
+        let now = Moment::now();
+        let value = self.values.get(name).filter(|(_, ends)| !now.reached(*ends)).map(|(value, _)| value.clone());
+        Stored { value, now: now.monotonic_since(Moment::PAST) }
+    }
+}
+
+impl TokenStore for MemoryStore {
+    fn get<'a>(&'a self, name: &'a str) -> StoreAnswer<'a, Stored> {
+        Box::pin(async move { Ok(self.lock().get(name)) })
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        value: &'a [u8],
+        ttl: Duration,
+    ) -> StoreAnswer<'a, Swap> {
+        Box::pin(async move {
+            let mut memory = self.lock();
+            let stored = memory.get(name);
+            if stored.value.as_deref() != expected {
+                return Ok(Swap::Changed(stored));
+            }
+            memory.values.insert(name.into(), (value.to_vec(), Moment::now().plus(ttl)));
+            Ok(Swap::Done)
+        })
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("values", &self.lock().values.len()).finish_non_exhaustive()
     }
 }

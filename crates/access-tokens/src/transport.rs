@@ -97,8 +97,12 @@ impl Transport {
     /// What makes one way to a server another, for the key of a token.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let proxy = self.proxy.as_ref().map_or(&[][..], AsRef::as_ref);
-        let identity = self.identity.as_ref().map_or(&[][..], |identity| identity.certificates().leaf());
-        [proxy, identity].into_iter().chain(self.roots.iter().map(Vec::as_slice))
+        [proxy, self.client_certificate_der()].into_iter().chain(self.roots.iter().map(Vec::as_slice))
+    }
+
+    /// The certificate that a token may be bound to (RFC 8705); empty if there is none.
+    pub(crate) fn client_certificate_der(&self) -> &[u8] {
+        self.identity.as_ref().map_or(&[][..], |identity| identity.certificates().leaf())
     }
 
     /// What is to be seen to before an exchange.

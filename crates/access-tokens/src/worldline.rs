@@ -16,6 +16,7 @@ use crate::{
     answer::{Asked, Granted},
     assertion::{self, ClientAssertion},
     clock::{Moment, Skew},
+    store::{NameKey, TokenName},
     transport::{self, BaseUrl},
 };
 
@@ -29,6 +30,18 @@ pub enum Credentials {
     ClientSecret(ClientSecret),
     /// A signed assertion in the form (`#/components/schemas/ClientJwtRequest`).
     ClientAssertion(ClientAssertion),
+}
+
+impl Credentials {
+    /// Who asks, and what tells one credential of his from another.
+    fn parts(&self) -> (&str, [&[u8]; 3]) {
+        match self {
+            Self::ClientSecret(ClientSecret { client_id, client_secret }) => {
+                (client_id, [b"client secret", client_secret.expose().as_bytes(), b""])
+            }
+            Self::ClientAssertion(assertion) => (assertion.client_id(), assertion.parts()),
+        }
+    }
 }
 
 impl From<ClientSecret> for Credentials {
@@ -186,12 +199,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`ErrorKind::Configuration`]: a base URL that isn't `https`.
     pub fn key(&self) -> Result<TokenKey, Error> {
-        let (identity, secrets) = match &self.credentials {
-            Credentials::ClientSecret(ClientSecret { client_id, client_secret }) => {
-                (client_id.as_str(), [b"client secret", client_secret.expose().as_bytes(), b""])
-            }
-            Credentials::ClientAssertion(assertion) => (assertion.client_id(), assertion.parts()),
-        };
+        let (identity, secrets) = self.credentials.parts();
         let secrets = secrets.into_iter().chain(self.transport.parts());
         let key = TokenKey::of_parts(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets)?;
         Ok(key.with_realm(self.realm.as_str()).with_scopes(self.scopes.clone()))
@@ -229,6 +237,14 @@ impl ClientBuilder {
 impl TokenEndpoint for Client {
     fn provider(&self) -> &str {
         PROVIDER
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        let (identity, secrets) = self.credentials.parts();
+        let scopes = self.scopes.to_string();
+        let parts = [PROVIDER, self.base_url.as_str(), self.realm.as_str(), &scopes, identity].map(str::as_bytes);
+        let secrets = secrets.into_iter().chain([self.transport.client_certificate_der()]);
+        Some(names.name(parts.into_iter().chain(secrets)))
     }
 
     fn exchange(&self) -> Exchange<'_> {

@@ -161,8 +161,13 @@ async fn retry_after_is_kept_to_and_without_one_the_pause_grows_to_five_seconds(
         (Unavailable, None, 0.05, 2.5, 5.1),
     ] {
         fastrand::seed(1);
-        let outage =
-            Outage { from: Duration::ZERO, to: HOUR * 10, kind, retry_after: retry_after.map(Duration::from_secs) };
+        let outage = Outage {
+            from: Duration::ZERO,
+            to: HOUR * 10,
+            kind,
+            retry_after: retry_after.map(Duration::from_secs),
+            status: None,
+        };
         let server = server(HOUR, Tokens::New, vec![outage]);
         let cache = cache(server.clone());
         let step = Duration::from_secs_f64(f64::clamp(shortest / 100.0, 0.01, 0.05));

@@ -81,6 +81,7 @@ fn outages(lifetime: Duration) -> impl Strategy<Value = Vec<Outage>> {
         to: lifetime.mul_f64(from + span),
         kind,
         retry_after: retry_after.map(Duration::from_secs),
+        status: None,
     });
     prop::collection::vec(outage, 0..3)
 }

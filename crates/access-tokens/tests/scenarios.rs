@@ -82,6 +82,7 @@ fn settings(lifetime: u64, tokens: Tokens, outage: Option<(u64, u64, ErrorKind)>
             to: Duration::from_secs(to),
             kind,
             retry_after: Some(Duration::from_secs(5)),
+            status: None,
         })),
     }
 }

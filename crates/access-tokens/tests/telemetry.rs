@@ -8,18 +8,23 @@
     reason = "a test that finds something missing should say so and stop"
 )]
 
+mod support;
+
 use std::{io::Write, sync::Arc, time::Duration};
 
 use access_tokens::{
     AccessToken, Clock, Error, ErrorKind, Policy, TokenCache,
     metrics::{
         AGE, BREAKER_OPEN, DURATION, EXCHANGES, EXPIRES_AT, GRANTED_AT, REFRESHES, REMAINING, SERVED_WHILE_REFRESHING,
-        describe,
+        STORE_ANSWERS, STORE_AVAILABLE, describe,
     },
-    testing::ScriptedEndpoint,
+    store::{KeyRing, SharedStore},
+    testing::{MemoryStore, ScriptedEndpoint},
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use support::store::{Fault, Faulty};
 use tokio::{sync::Mutex, time::sleep};
+use tracing_subscriber::filter::LevelFilter;
 
 fn token(secret: &str) -> AccessToken {
     AccessToken::new(secret).unwrap().with_expires_in(Duration::from_secs(100))
@@ -65,6 +70,44 @@ async fn story(mut chapter: impl FnMut()) {
     chapter();
 }
 
+/// Two instances: one fetches, the other takes; the store goes away for three refreshes, and comes back. `chapter` is called
+/// before, meanwhile and after.
+async fn fleet_story(mut chapter: impl FnMut()) {
+    let script = (0..9).map(|n| token(&format!("secret-{n}")));
+    let endpoint = script.fold(ScriptedEndpoint::new(), ScriptedEndpoint::then);
+    let store = Faulty::new(MemoryStore::new());
+    let shared = SharedStore::new(
+        store.clone(),
+        KeyRing::new(b"secret-names-secret-names-secret", [b"secret-key-secret-key-secret-key"]).unwrap(),
+    );
+    let cache = || {
+        let policy = Policy::new().jitter(0.0);
+        TokenCache::builder(endpoint.clone())
+            .policy(policy)
+            .clock(Clock::tokio())
+            .store(shared.clone())
+            .build()
+            .unwrap()
+    };
+    let (one, other) = (cache(), cache());
+    let wait = async |seconds| sleep(Duration::from_secs(seconds)).await;
+    one.token().await.unwrap();
+    other.token().await.unwrap();
+    chapter();
+    store.set(Fault::Down);
+    for _ in 0..3 {
+        wait(100).await;
+        one.token().await.unwrap();
+        other.token().await.unwrap();
+    }
+    chapter();
+    store.set(Fault::None);
+    wait(100).await;
+    one.token().await.unwrap();
+    other.token().await.unwrap();
+    chapter();
+}
+
 /// Whether an event is wanted is decided for all threads when one first comes to it, and a thread without a subscriber may
 /// be that one.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
@@ -84,23 +127,33 @@ impl Write for Log {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_tells_the_story_and_no_secret() {
+    insta::assert_snapshot!(logged(LevelFilter::TRACE, story(|| {})).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_once_that_a_store_is_away_and_once_that_it_is_back() {
+    insta::assert_snapshot!(logged(LevelFilter::INFO, fleet_story(|| {})).await);
+    logged(LevelFilter::TRACE, fleet_story(|| {})).await;
+}
+
+async fn logged(level: LevelFilter, story: impl Future<Output = ()>) -> String {
     let _alone = ONE_AT_A_TIME.lock().await;
     fastrand::seed(1);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_max_level(level)
         .with_ansi(false)
         .without_time()
         .with_writer(move || writer.clone())
         .finish();
     {
         let _collecting = tracing::subscriber::set_default(subscriber);
-        story(|| {}).await;
+        story.await;
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(!log.contains("secret-"), "{log}");
-    insta::assert_snapshot!(log);
+    log
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,6 +186,25 @@ async fn the_metrics_count_the_story() {
     for name in [EXCHANGES, DURATION, REFRESHES, AGE, REMAINING, SERVED_WHILE_REFRESHING] {
         assert!(refused.iter().any(|line| line.starts_with(name)), "{name} isn't there");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_metrics_tell_of_the_store() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let recorder = DebuggingRecorder::new();
+    let counted = recorder.snapshotter();
+    let mut chapters = Vec::new();
+    {
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        describe();
+        fleet_story(|| {
+            let told =
+                |line: &String| [STORE_ANSWERS, STORE_AVAILABLE, EXCHANGES].iter().any(|name| line.starts_with(name));
+            chapters.push(values(&counted).into_iter().filter(told).collect::<Vec<_>>().join("\n"));
+        })
+        .await;
+    }
+    insta::assert_snapshot!(chapters.join("\n\n"));
 }
 
 /// One line for each, with units as described.

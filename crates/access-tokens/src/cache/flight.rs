@@ -186,6 +186,19 @@ impl Flights {
         }
     }
 
+    /// A flight waits for another instance's, and hasn't begun its exchange by `now`.
+    pub(super) fn waits(&self, id: u64, now: Moment) {
+        if let Some(flight) = self.lock().flight.as_mut().filter(|flight| flight.id == id) {
+            flight.since = now;
+        }
+    }
+
+    /// The last token, whether it lives, and whether it was invalidated.
+    pub(super) fn held(&self, now: Moment) -> Option<(Arc<AccessToken>, bool, bool)> {
+        let state = self.lock();
+        state.held.as_ref().map(|held| (held.token.clone(), state.lives(now), held.hidden))
+    }
+
     /// Waits for the end of a flight; its error if it had one.
     pub(super) fn ended(&self, id: u64) -> impl Future<Output = Result<(), Error>> {
         self.until(move |state| match (&state.flight, &state.ended) {
@@ -247,7 +260,7 @@ impl Flights {
             if let Some(flight) = &mut state.flight {
                 flight.outdated = true;
             }
-            if let Some(failure) = state.failure.as_mut().filter(|failure| !names_a_time(&failure.error)) {
+            if let Some(failure) = state.failure.as_mut().filter(|failure| !failure.error.names_a_time()) {
                 (failure.in_a_row, failure.next) = (0, Moment::PAST);
             }
         });
@@ -391,7 +404,7 @@ impl State {
                 };
             }
             // It was made with the last credential, and there is another.
-            Err(error) if flight.outdated && !names_a_time(&error) && flight.exchanges < EXCHANGES && !*closed => {
+            Err(error) if flight.outdated && !error.names_a_time() && flight.exchanges < EXCHANGES && !*closed => {
                 flight.outdated = false;
                 return Ok(Settled::Outdated);
             }
@@ -418,7 +431,9 @@ impl State {
     }
 
     fn fail(&mut self, now: Moment, error: Error, policy: &Policy) -> Duration {
-        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
+        // Another instance's failure is none of its own.
+        let own = u32::from(error.shared_pause().is_none());
+        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(own);
         let pause = schedule::pause_after(&error, in_a_row, policy, &mut self.rng);
         // What a failed exchange can't replace serves on while it lives, though a resource refused it.
         if let Some(held) = &mut self.held {
@@ -434,11 +449,6 @@ impl State {
             self.ended = Some((flight.id, error));
         }
     }
-}
-
-/// Whether the server asked to wait, whatever is sent then.
-fn names_a_time(error: &Error) -> bool {
-    error.is_retryable() && error.retry_after().is_some_and(|span| !span.is_zero())
 }
 
 impl Invalidations {

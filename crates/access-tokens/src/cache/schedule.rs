@@ -38,6 +38,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// What is added to a `Retry-After` at most, so that not all who were told the same come back at once.
 const RETRY_AFTER_JITTER: Duration = Duration::from_millis(500);
 
+/// What is added at most to a pause that a fleet shares.
+const SPREAD: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(5);
+
 impl Held {
     /// A token that came at `now`.
     pub(super) fn new(token: AccessToken, now: Moment, policy: &Policy, rng: &mut Rng) -> Self {
@@ -97,11 +100,16 @@ pub(super) fn pause_at_end(rng: &mut Rng) -> Duration {
 
 /// How long to wait after the `in_a_row`-th failure, counted from 1.
 pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &mut Rng) -> Duration {
+    let doubled = |times: u32| policy.first_pause.saturating_mul(1 << times.min(20)).min(policy.longest_pause);
+    // A whole fleet waits for the same moment, and one of it will do.
+    if let Some(left) = error.shared_pause() {
+        let spread = (left / 4).clamp(*SPREAD.start(), *SPREAD.end());
+        return left + between(Duration::ZERO, spread, rng);
+    }
     // Zero names no time.
     if let Some(span) = error.retry_after().filter(|span| !span.is_zero()) {
         return span.min(policy.longest_retry_after) + between(Duration::ZERO, RETRY_AFTER_JITTER, rng);
     }
-    let doubled = |times: u32| policy.first_pause.saturating_mul(1 << times.min(20)).min(policy.longest_pause);
     match error.kind() {
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             between(SHORTEST_PAUSE, doubled(in_a_row.saturating_sub(1)), rng)

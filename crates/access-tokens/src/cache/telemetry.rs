@@ -8,6 +8,7 @@ use super::{
     flight::{Reason, Settled},
     slot::TokenGuard,
 };
+use crate::store::Obtained;
 
 /// Where to filter for them: the files' own names are nobody's business.
 const TARGET: &str = "access_tokens::cache";
@@ -35,8 +36,21 @@ impl Telemetry {
         debug_span!(target: TARGET, "token_exchange", provider = &*self.provider, reason)
     }
 
-    /// An exchange is over; `held` is the token in force, valid for `still`.
-    pub(super) fn settled(&self, settled: &Settled, took: Duration, held: &TokenGuard, still: Option<Duration>) {
+    /// What the shared store was good for.
+    pub(super) fn store_answered(&self, obtained: &Obtained) {
+        let outcome = obtained.name();
+        debug!(target: TARGET, provider = &*self.provider, outcome, "asked the shared store");
+        self.count_store_answer(outcome);
+    }
+
+    /// An exchange is over, which took so long; or another instance's was. `held` is the token in force, valid for `still`.
+    pub(super) fn settled(
+        &self,
+        settled: &Settled,
+        took: Option<Duration>,
+        held: &TokenGuard,
+        still: Option<Duration>,
+    ) {
         let provider = &*self.provider;
         self.count_settled(settled, took, held);
         match settled {
@@ -56,6 +70,9 @@ impl Telemetry {
             Settled::Outdated => {
                 debug!(target: TARGET, provider, "an exchange failed whose credential was replaced meanwhile; asking again")
             }
+            Settled::Failed { error, pause } if error.shared_pause().is_some() => {
+                debug!(target: TARGET, provider, %error, next_attempt_in = ?pause, "another instance got no new token")
+            }
             Settled::Failed { error, pause } => {
                 warn!(target: TARGET, provider, %error, valid_for = ?still.unwrap_or_default(), next_attempt_in = ?pause, "no new token");
             }
@@ -72,7 +89,9 @@ impl Telemetry {
 impl Telemetry {
     fn count_begun(&self, _: &str, _: &TokenGuard) {}
 
-    fn count_settled(&self, _: &Settled, _: Duration, _: &TokenGuard) {}
+    fn count_store_answer(&self, _: &'static str) {}
+
+    fn count_settled(&self, _: &Settled, _: Option<Duration>, _: &TokenGuard) {}
 
     /// A caller was given a token.
     #[inline]
@@ -92,7 +111,11 @@ impl Telemetry {
         }
     }
 
-    fn count_settled(&self, settled: &Settled, took: Duration, held: &TokenGuard) {
+    fn count_store_answer(&self, outcome: &'static str) {
+        metrics::counter!(crate::metrics::STORE_ANSWERS, "provider" => self.label(), "outcome" => outcome).increment(1);
+    }
+
+    fn count_settled(&self, settled: &Settled, took: Option<Duration>, held: &TokenGuard) {
         use crate::metrics::{BREAKER_OPEN, DURATION, EXCHANGES, EXPIRES_AT, GRANTED_AT};
         let outcome = match settled {
             Settled::Failed { error, .. } => error.kind().name(),
@@ -101,8 +124,10 @@ impl Telemetry {
             Settled::Stale => "stale",
             Settled::Outdated => "outdated",
         };
-        metrics::counter!(EXCHANGES, "provider" => self.label(), "outcome" => outcome).increment(1);
-        metrics::histogram!(DURATION, "provider" => self.label(), "outcome" => outcome).record(took);
+        if let Some(took) = took {
+            metrics::counter!(EXCHANGES, "provider" => self.label(), "outcome" => outcome).increment(1);
+            metrics::histogram!(DURATION, "provider" => self.label(), "outcome" => outcome).record(took);
+        }
         let since_1970 =
             |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         match settled {

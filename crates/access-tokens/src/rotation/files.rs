@@ -25,13 +25,13 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const RETRY: u32 = 40;
 
 /// Files as they were at a moment.
-pub(super) struct Files {
+pub(crate) struct Files {
     paths: Vec<PathBuf>,
     seen: Seen,
 }
 
 /// Some files, and what is called when they have changed.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     paths: Vec<PathBuf>,
     changed: Changed,
     looks: Mutex<Looks>,
@@ -54,19 +54,19 @@ type Seen = Vec<Option<Vec<u8>>>;
 static WATCHED: Mutex<Vec<Weak<Watched>>> = Mutex::new(Vec::new());
 
 impl Files {
-    pub(super) fn look_at(paths: Vec<PathBuf>) -> Self {
+    pub(crate) fn look_at(paths: Vec<PathBuf>) -> Self {
         Self { seen: look(&paths), paths }
     }
 
     /// Calls `changed` when they are no longer as they were, until the last handle is dropped.
-    pub(super) fn watch(self, changed: Changed) -> Result<Arc<Watched>, Error> {
+    pub(crate) fn watch(self, changed: Changed) -> Result<Arc<Watched>, Error> {
         let Self { paths, seen } = self;
         let looks = Mutex::new(Looks { applied: seen.clone(), last: seen, failed: None });
         let watched = Arc::new(Watched { paths, changed, looks });
         let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
         if all.is_empty() {
             thread::Builder::new().name("access-tokens-files".to_owned()).spawn(run).map_err(|e| {
-                let message = "the thread that looks at the files of credentials can't be started";
+                let message = "the thread that looks at files of credentials and keys can't be started";
                 Error::new(ErrorKind::Configuration, message).with_source(e)
             })?;
         }
@@ -88,9 +88,8 @@ impl Watched {
             return;
         }
         looks.applied = seen;
-        let outcome = catch_unwind(AssertUnwindSafe(&self.changed)).unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Configuration, "building the client from its files panicked"))
-        });
+        let outcome = catch_unwind(AssertUnwindSafe(&self.changed))
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Configuration, "reading changed files panicked")));
         looks.failed = outcome.is_err().then_some(0);
         if let (Err(error), false) = (outcome, again) {
             let source = error.source().map(ToString::to_string);
@@ -98,7 +97,7 @@ impl Watched {
                 %error,
                 source,
                 files = ?self.paths,
-                "changed files aren't a credential that can be used; the last one stays in use"
+                "what changed files hold can't be used; what they held before stays in use"
             );
         }
     }

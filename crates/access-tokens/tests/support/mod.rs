@@ -9,6 +9,8 @@
     reason = "a test that finds something missing should say so and stop"
 )]
 
+pub(crate) mod store;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -16,7 +18,10 @@ use std::{
     time::Duration,
 };
 
-use access_tokens::{AccessToken, Error, ErrorKind, Exchange, TokenEndpoint};
+use access_tokens::{
+    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
+    store::{NameKey, TokenName},
+};
 use tokio::time::{Instant, sleep};
 
 /// A clone is the same server.
@@ -49,6 +54,8 @@ pub(crate) struct Outage {
     pub(crate) to: Duration,
     pub(crate) kind: ErrorKind,
     pub(crate) retry_after: Option<Duration>,
+    /// None where no answer came.
+    pub(crate) status: Option<u16>,
 }
 
 pub(crate) struct State {
@@ -137,9 +144,12 @@ impl State {
     fn answer(&mut self) -> Result<AccessToken, Error> {
         let now = self.now();
         if let Some(outage) = self.settings.outages.iter().find(|outage| (outage.from..outage.to).contains(&now)) {
-            let error = Error::new(outage.kind, "an outage");
-            return Err(match outage.retry_after {
-                Some(span) => error.with_retry_after(span),
+            let mut error = Error::new(outage.kind, "an outage");
+            if let Some(span) = outage.retry_after {
+                error = error.with_retry_after(span);
+            }
+            return Err(match outage.status {
+                Some(status) => error.with_status(status),
                 None => error,
             });
         }
@@ -190,6 +200,10 @@ impl TokenEndpoint for Server {
             state.exchanges[index].outcome = Some(outcome);
             answer
         })
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        Some(names.name([b"virtual".as_slice()]))
     }
 }
 

@@ -1,0 +1,193 @@
+//! What makes a store blind: names that are keyed hashes, and values that are sealed.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    hmac, rand,
+};
+use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::{Error, ErrorKind};
+
+/// The keys of a [`SharedStore`](super::SharedStore), which every machine of the fleet is given: one that hashes names, and one
+/// or more that seal.
+///
+/// Each is 32 random bytes, as `openssl rand -base64 32` makes them. The first key seals, every key opens. So a new one comes
+/// in without a gap, in three steps that each reach the whole fleet before the next: add it behind the old one; put it first;
+/// once the tokens of before have had their successors, after a life of a token, take the old one out. The key of the names
+/// stays; with another, the fleet begins anew, with one exchange.
+///
+/// Values are sealed with AES-256-GCM-SIV (RFC 8452), bound to their name. In them stand the token and its times, so none of
+/// them can be changed without the key, nor moved to another name.
+///
+/// ```
+/// use access_tokens::store::KeyRing;
+///
+/// # let key = |n: u8| [n; 32];
+/// let (name_key, old, new) = (key(1), key(2), key(3)); // from your secret manager
+/// let ring = KeyRing::new(&name_key, [&old])?;
+/// let added = KeyRing::new(&name_key, [&old, &new])?;
+/// let switched = KeyRing::new(&name_key, [&new, &old])?;
+/// let removed = KeyRing::new(&name_key, [&new])?;
+///
+/// assert!(KeyRing::new(b"too short", [&old]).is_err());
+/// assert_eq!(format!("{ring:?}"), "KeyRing { keys: 1, .. }");
+/// # Ok::<(), access_tokens::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct KeyRing(Arc<Keys>);
+
+struct Keys {
+    names: NameKey,
+    sealing: Vec<RandomizedNonceKey>,
+}
+
+/// How many keys can open. Each further one costs another try.
+const MOST_KEYS: usize = 16;
+
+impl KeyRing {
+    /// A ring of keys as bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: a key that isn't 32 bytes long, none or more than 16 that seal, the same key twice.
+    pub fn new(name_key: &[u8], keys: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Self, Error> {
+        let keys: Vec<_> = keys.into_iter().collect();
+        if keys.is_empty() || keys.len() > MOST_KEYS {
+            return Err(configuration(format!(
+                "a key ring needs 1 to {MOST_KEYS} keys that seal; it has {}",
+                keys.len()
+            )));
+        }
+        let mut sealing = Vec::with_capacity(keys.len());
+        for (index, key) in keys.iter().map(AsRef::as_ref).enumerate() {
+            let name = || format!("key {} of the ring", index + 1);
+            if key == name_key {
+                return Err(configuration(format!("{} is the key of the names; each needs its own", name())));
+            }
+            if keys.iter().take(index).any(|other| other.as_ref() == key) {
+                return Err(configuration(format!("{} stands in it twice; remove one of the two", name())));
+            }
+            sealing.push(RandomizedNonceKey::new(&AES_256_GCM_SIV, key).map_err(|_| wrong_length(&name(), key.len()))?);
+        }
+        if name_key.len() != KEY_LEN {
+            return Err(wrong_length("the key of the names", name_key.len()));
+        }
+        // The first random number of a process takes a tenth of a second: here, and not within the first command's time-out.
+        rand::fill(&mut [0; NONCE_LEN])
+            .map_err(|_| configuration("this machine gives no random numbers".to_owned()))?;
+        let names = NameKey(hmac::Key::new(hmac::HMAC_SHA256, name_key));
+        Ok(Self(Arc::new(Keys { names, sealing })))
+    }
+
+    /// The same in base64, as people keep them (RFC 4648 section 4).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and where one isn't base64.
+    pub fn from_base64(name_key: &str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, Error> {
+        let decoded = |name: &dyn fmt::Display, key: &str| {
+            let bytes = BASE64_STANDARD.decode(key.trim());
+            bytes.map(Zeroizing::new).map_err(|_| configuration(format!("{name} isn't base64; {HOW_TO_MAKE_ONE}")))
+        };
+        let name_key = decoded(&"the key of the names", name_key)?;
+        let keys: Vec<_> = keys
+            .into_iter()
+            .enumerate()
+            .map(|(index, key)| decoded(&format_args!("key {} of the ring", index + 1), key.as_ref()))
+            .collect::<Result<_, _>>()?;
+        Self::new(&name_key, keys.iter().map(|key| key.as_slice()))
+    }
+
+    pub(super) fn names(&self) -> &NameKey {
+        &self.0.names
+    }
+
+    /// Seals what stands under `name`. The plain text is overwritten.
+    pub(super) fn seal(&self, name: &TokenName, mut plain: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
+        let nonce = self.0.sealing.first()?.seal_in_place_append_tag(aad(name), &mut *plain).ok()?;
+        Some([&[VERSION], nonce.as_ref().as_slice(), &plain].concat())
+    }
+
+    /// What was sealed under `name`; `None` if it isn't so, whatever is wrong with it.
+    pub(super) fn open(&self, name: &TokenName, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, sealed) = sealed.strip_prefix(&[VERSION])?.split_first_chunk::<NONCE_LEN>()?;
+        self.0.sealing.iter().find_map(|key| {
+            let mut plain = Zeroizing::new(sealed.to_vec());
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let length = key.open_in_place(nonce, aad(name), &mut plain).ok()?.len();
+            plain.truncate(length);
+            Some(plain)
+        })
+    }
+}
+
+const KEY_LEN: usize = 32;
+
+/// What a seal adds to the plain text, in its own place.
+pub(super) const SEAL_LEN: usize = 16;
+
+/// The first byte of a value: how what follows is sealed, and what is in it.
+const VERSION: u8 = 1;
+
+const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 32`";
+
+fn aad(name: &TokenName) -> Aad<Vec<u8>> {
+    Aad::from([b"access-tokens\0".as_slice(), &[VERSION], name.as_str().as_bytes()].concat())
+}
+
+fn wrong_length(what: &str, length: usize) -> Error {
+    configuration(format!("{what} is {length} bytes long and must be {KEY_LEN}; {HOW_TO_MAKE_ONE}"))
+}
+
+fn configuration(message: String) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing").field("keys", &self.0.sealing.len()).finish_non_exhaustive()
+    }
+}
+
+/// What names are hashed with, so that who reads a store can't even find out whether a client he knows of is in it.
+pub struct NameKey(hmac::Key);
+
+impl NameKey {
+    /// The name of tokens that depend on all of `parts`, and on nothing else: who issues them, where, to whom, for what, and by
+    /// which secret. Whoever has all of them gets those tokens, so the secret must be among them.
+    pub fn name<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> TokenName {
+        TokenName(BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"name", parts)).into())
+    }
+
+    /// Tells a token from another, and nothing of either.
+    pub(super) fn fingerprint(&self, secret: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"token", [secret.as_bytes()]))
+    }
+
+    fn hash<'a>(&self, of: &'a [u8], parts: impl IntoIterator<Item = &'a [u8]>) -> hmac::Tag {
+        let mut hash = hmac::Context::with_key(&self.0);
+        for part in [of].into_iter().chain(parts) {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.sign()
+    }
+}
+
+impl fmt::Debug for NameKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameKey").finish_non_exhaustive()
+    }
+}
+
+/// What the tokens of one client stand under in a store: a keyed hash, in 43 characters (base64url), from [`NameKey::name`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TokenName(Box<str>);
+
+impl TokenName {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,288 @@
+//! What one flight of a cache has to do with the store: where its token comes from, and what the others are told of it.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use aws_lc_rs::rand;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tokio::time::sleep;
+
+use super::{
+    Inner, SharedStore, Stored, Swap, TokenName,
+    keys::KeyRing,
+    record::{LEASE, Record, Want},
+};
+use crate::{AccessToken, Error, TokenEndpoint, clock::Moment};
+
+/// Where a flight gets its token.
+#[derive(Debug)]
+pub(crate) enum Obtained {
+    /// Another instance got it.
+    Token(AccessToken),
+    /// It makes the exchange. [`SharedStore::tell`] what came of it.
+    Exchange(Lease),
+    /// Another instance's exchange has just failed.
+    Paused(Error),
+}
+
+impl Obtained {
+    /// As metrics have it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Exchange(lease) => lease.name,
+            Self::Paused(_) => "paused",
+        }
+    }
+}
+
+/// What the others are to be told of an exchange, who may be waiting for it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    name: &'static str,
+    /// None where the store wasn't asked.
+    teller: Option<Box<Teller>>,
+}
+
+#[derive(Debug)]
+struct Teller {
+    name: TokenName,
+    holder: String,
+    /// What is there, if that is known.
+    seen: Option<Seen>,
+}
+
+/// What came of the exchange.
+#[derive(Debug)]
+pub(crate) enum Told<'a> {
+    Token(&'a AccessToken),
+    /// It failed, and the next may begin after so long.
+    Failed(&'a Error, Duration),
+    /// Nothing that others could use.
+    Nothing,
+}
+
+/// What was under a name, and what time it was there.
+#[derive(Debug)]
+struct Seen {
+    sealed: Option<Vec<u8>>,
+    record: Record,
+    reading: Reading,
+}
+
+/// The store's clock showed `now` at some moment from `asked` to `came`.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    now: Duration,
+    asked: Moment,
+    came: Moment,
+}
+
+impl Reading {
+    /// What it shows by now, at least. A machine that was suspended meanwhile takes it for earlier, and so tokens for older.
+    fn earliest(self) -> Duration {
+        self.now + Moment::now().monotonic_since(self.came)
+    }
+
+    /// The same at most.
+    fn latest(self) -> Duration {
+        self.now + Moment::now().since(self.asked)
+    }
+}
+
+/// How often one step is tried anew where others were faster. Each time one of them got on.
+const TRIES: u32 = 20;
+
+/// How long to wait before looking again whether somebody's exchange is done: first, and at most, where that isn't longer than
+/// the time-out. Callers wait for it.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(400));
+
+/// The same where callers have a token meanwhile.
+const LOOK_AGAIN_SOFT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+
+/// A store that takes its time has much to do: it is asked so many times less often.
+const SPARING: u32 = 10;
+
+/// How long a flight waits for others: for one who dies, and for his successor.
+const PATIENCE: Duration = LEASE.saturating_mul(2);
+
+impl SharedStore {
+    /// Whether the tokens of this endpoint can be shared.
+    pub(crate) fn can_share(&self, endpoint: &dyn TokenEndpoint) -> bool {
+        endpoint.token_name(self.0.keys.load().names()).is_some()
+    }
+
+    /// A token that another instance got, or the duty to make the exchange. `want` is asked anew each time that it looks, and
+    /// says nothing once the cache is closed.
+    pub(crate) async fn obtain(&self, endpoint: &dyn TokenEndpoint, want: impl Fn() -> Option<Want>) -> Obtained {
+        let begun = Moment::now();
+        let (mut looks, mut hard_looks) = (0, 0);
+        loop {
+            let asked = Moment::now();
+            let Some(want) = want().filter(|_| self.0.may_be_asked()) else { return unavailable(None) };
+            let out_of_patience = begun.plus(PATIENCE);
+            let busy = match self.look(endpoint, &want, asked.reached(out_of_patience)).await {
+                Looked::Found(obtained) => return *obtained,
+                Looked::Busy => Moment::now(),
+            };
+            let left = want.left();
+            let looks = if left.is_zero() { &mut hard_looks } else { &mut looks };
+            let (first, most) = if left.is_zero() { LOOK_AGAIN } else { LOOK_AGAIN_SOFT };
+            let most = if left.is_zero() { most.min(self.0.timeout) } else { most };
+            let pause = first.mul_f64(1.6_f64.powi(*looks)).max(busy.monotonic_since(asked) * SPARING).min(most);
+            *looks = looks.saturating_add(1);
+            let pause = pause.mul_f64(0.5 + 0.5 * fastrand::f64());
+            // From the end of its token on callers wait.
+            sleep(if left.is_zero() { pause } else { pause.min(left) }).await;
+        }
+    }
+
+    /// Looks once, within the time-out, however many commands that takes.
+    async fn look(&self, endpoint: &dyn TokenEndpoint, want: &Want, impatient: bool) -> Looked {
+        let found = |obtained| Looked::Found(Box::new(obtained));
+        let keys = self.0.keys.load_full();
+        let mut id = [0; 16];
+        let (Some(name), Ok(())) = (endpoint.token_name(keys.names()), rand::fill(&mut id)) else {
+            return found(unavailable(None));
+        };
+        let holder = BASE64_URL_SAFE_NO_PAD.encode(id);
+        let deadline = Moment::now().plus(self.0.timeout);
+        let Some(mut seen) = self.get(&keys, &name, deadline).await else { return found(unavailable(None)) };
+        let alone = |holder, seen| {
+            let teller = Teller { name: name.clone(), holder, seen };
+            Obtained::Exchange(Lease { name: "alone", teller: Some(Box::new(teller)) })
+        };
+        for _ in 0..TRIES {
+            let (now, latest) = (seen.reading.now, seen.reading.latest());
+            if let Some(token) = seen.record.token(want, keys.names(), now, latest) {
+                return found(Obtained::Token(token));
+            }
+            let paused = seen.record.pause(want, now);
+            let barred = seen.record.is_barred(now);
+            let free = paused.is_none() && !barred && !seen.record.is_leased(now);
+            let mut next = seen.record.clone();
+            if let Some(held) = want.held.as_ref().filter(|_| want.invalidated) {
+                next.invalidate(keys.names(), held, now);
+            }
+            if free {
+                next.lease(&holder, now);
+            }
+            if next != seen.record {
+                match self.swap(&keys, &name, &seen, &next, want.assumed_lifetime, deadline).await {
+                    Some(Ok(after)) => seen = after,
+                    Some(Err(changed)) => {
+                        seen = changed;
+                        continue;
+                    }
+                    // It may have been done all the same, and then others wait.
+                    None => return found(unavailable(Some(Teller { name, holder, seen: None }))),
+                }
+            }
+            return match paused {
+                Some(error) => found(Obtained::Paused(error)),
+                None if free => {
+                    let teller = Teller { name, holder, seen: Some(seen) };
+                    found(Obtained::Exchange(Lease { name: "lease", teller: Some(Box::new(teller)) }))
+                }
+                None if barred || impatient => found(alone(holder, Some(seen))),
+                None => Looked::Busy,
+            };
+        }
+        // A crowd, each of whom got on.
+        if impatient { found(alone(holder, None)) } else { Looked::Busy }
+    }
+
+    /// Ends a lease, and lets the others have what came of it. Nobody waits for this.
+    pub(crate) async fn tell(&self, lease: Lease, told: Told<'_>, assumed_lifetime: Duration) {
+        let Some(teller) = lease.teller else { return };
+        let Teller { name, holder, mut seen } = *teller;
+        // Of now: they may have been changed since the exchange began.
+        let keys = self.0.keys.load_full();
+        let deadline = Moment::now().plus(2 * self.0.timeout);
+        for _ in 0..TRIES {
+            let this = match seen.take() {
+                Some(seen) => seen,
+                None => match self.get(&keys, &name, deadline).await {
+                    Some(seen) => seen,
+                    None => return,
+                },
+            };
+            let (now, mut next) = (this.reading.earliest(), this.record.clone());
+            let is_ours = next.release(&holder);
+            match &told {
+                Told::Token(token) => {
+                    let began = now.saturating_sub(token.age());
+                    next.offer(keys.names(), token, began, now, assumed_lifetime);
+                }
+                Told::Failed(error, pause) if is_ours => next.fail(error, *pause, now),
+                Told::Failed(..) | Told::Nothing => {}
+            }
+            if next == this.record {
+                return;
+            }
+            match self.swap(&keys, &name, &this, &next, assumed_lifetime, deadline).await {
+                Some(Err(changed)) => seen = Some(changed),
+                Some(Ok(_)) | None => return,
+            }
+        }
+    }
+
+    /// `None` where the store is away.
+    async fn get(&self, keys: &KeyRing, name: &TokenName, deadline: Moment) -> Option<Seen> {
+        let asked = Moment::now();
+        match self.0.command(asked.until(deadline), async { self.0.store.get(name.as_str()).await }).await {
+            Ok(stored) => Some(self.0.seen(keys, name, stored, asked)),
+            Err(error) => {
+                self.0.failed(&error);
+                None
+            }
+        }
+    }
+
+    /// Puts `next` where `seen` was. Gives what is there then: that, or else what was there instead.
+    async fn swap(
+        &self,
+        keys: &KeyRing,
+        name: &TokenName,
+        seen: &Seen,
+        next: &Record,
+        assumed_lifetime: Duration,
+        deadline: Moment,
+    ) -> Option<Result<Seen, Seen>> {
+        let sealed = next.seal(keys, name)?;
+        let ttl = next.life(seen.reading.now, assumed_lifetime);
+        let asked = Moment::now();
+        let expected = seen.sealed.as_deref();
+        let swap = async { self.0.store.compare_and_set(name.as_str(), expected, &sealed, ttl).await };
+        match self.0.command(asked.until(deadline), swap).await {
+            Ok(Swap::Done) => Some(Ok(Seen { sealed: Some(sealed), record: next.clone(), reading: seen.reading })),
+            Ok(Swap::Changed(stored)) => Some(Err(self.0.seen(keys, name, stored, asked))),
+            Err(error) => {
+                self.0.failed(&error);
+                None
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn seen(&self, keys: &KeyRing, name: &TokenName, stored: Stored, asked: Moment) -> Seen {
+        let opened = Record::open(keys, name, stored.value.as_deref());
+        match &opened {
+            Some(_) => self.foreign.store(false, Ordering::Relaxed),
+            None if stored.value.is_some() => self.warn_of_foreign(),
+            None => {}
+        }
+        let reading = Reading { now: stored.now, asked, came: Moment::now() };
+        Seen { sealed: stored.value, record: opened.unwrap_or_default(), reading }
+    }
+}
+
+enum Looked {
+    Found(Box<Obtained>),
+    /// Somebody else is asking.
+    Busy,
+}
+
+fn unavailable(teller: Option<Teller>) -> Obtained {
+    Obtained::Exchange(Lease { name: "unavailable", teller: teller.map(Box::new) })
+}
