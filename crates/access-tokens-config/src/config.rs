@@ -8,25 +8,28 @@ use std::{
 };
 
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
     environment::{Environment, PREFIX, in_variables},
     error::{Error, Origin, Problem},
     read::{nearest, read, read_table},
-    settings::{Provider, SourceSettings},
-    show,
+    section::Section,
+    settings::{Each, Provider, SourceSettings},
     source::Source,
-    tree::{Node, Value},
+    store::Store,
+    tree::{self, Node},
 };
 
-/// Named token sources, checked.
+/// Named token sources, and the store that they share their tokens through, checked.
 ///
 /// Nothing of what it refers to was read: secrets, keys and certificates are read when a [`Source`] is asked for an endpoint.
 #[derive(Clone)]
 pub struct Config {
     /// Where it was read from.
     origin: Origin,
+    store: Option<Store>,
     sources: BTreeMap<String, Source>,
 }
 
@@ -37,6 +40,7 @@ pub struct Config {
 struct Root {
     #[serde(rename = "$schema")]
     schema: Option<String>,
+    store: Option<IgnoredAny>,
     sources: BTreeMap<String, IgnoredAny>,
 }
 
@@ -57,7 +61,8 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// A file that can't be read, isn't TOML or JSON, or holds no source; of each source what is wrong with it first.
+    /// A file that can't be read, isn't TOML or JSON, or holds no source; of the store and of each source what is wrong with it
+    /// first.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::load(Some(path.as_ref()), Environment::Process)
     }
@@ -156,21 +161,31 @@ impl Config {
         let environment = Arc::new(environment);
         let mut sources = BTreeMap::new();
         let mut problems = Vec::new();
+        let store = tree.get("store").map(|node| Store::read(node, environment.clone(), folder.as_deref()));
+        let store = store.and_then(|store| store.map_err(|problem| problems.push(problem)).ok());
         let mut alike: BTreeMap<_, Vec<&str>> = BTreeMap::new();
         for name in nodes.keys() {
             alike.entry(in_variables(name)).or_default().push(name);
         }
         for (name, node) in nodes {
             let twin = alike.get(&in_variables(name)).and_then(|names| names.iter().find(|other| **other != name));
-            let source = source(name, node, twin.copied(), nodes).and_then(|settings| {
-                Source::new(name.clone(), node.clone(), settings, environment.clone(), folder.as_deref())
+            let source = source(name, node, twin.copied(), nodes).and_then(|mut settings| {
+                let key = format!("sources.{name}");
+                let walk = |each: &mut Each<'_>| settings.references(each);
+                let section = Section::new(key, node.clone(), environment.clone(), folder.as_deref(), walk)?;
+                Source::new(name.clone(), section, settings, store.as_ref())
             });
             match source {
                 Ok(source) => _ = sources.insert(name.clone(), source),
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(Self { origin, sources }) } else { Err(Error::new(problems)) }
+        if problems.is_empty() { Ok(Self { origin, store, sources }) } else { Err(Error::new(problems)) }
+    }
+
+    /// The store that sources share their tokens through, if there is one.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// All sources, in order of name.
@@ -207,7 +222,8 @@ impl Config {
     /// # Ok::<(), access_tokens_config::Error>(())
     /// ```
     pub fn to_toml(&self) -> String {
-        show::toml(self.sources())
+        let tables: Vec<_> = self.store.iter().map(Store::to_toml).chain(self.sources().map(Source::to_toml)).collect();
+        tables.join("\n")
     }
 
     /// The same as JSON, without comments.
@@ -223,14 +239,20 @@ impl Config {
     /// assert_eq!(json.pointer("/sources/sims/password/env").and_then(|name| name.as_str()), Some("ONENCE_PASSWORD"));
     /// # Ok::<(), access_tokens_config::Error>(())
     /// ```
-    pub fn to_json(&self) -> serde_json::Value {
-        show::json(self.sources())
+    pub fn to_json(&self) -> Value {
+        let sources: Map<_, _> = self.sources().map(|source| (source.name().to_owned(), source.to_json())).collect();
+        let store = self.store.iter().map(|store| ("store".to_owned(), store.to_json()));
+        Value::Object([("sources".to_owned(), Value::Object(sources))].into_iter().chain(store).collect())
     }
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("origin", &self.origin).field("sources", &self.sources.keys()).finish()
+        f.debug_struct("Config")
+            .field("origin", &self.origin)
+            .field("store", &self.store)
+            .field("sources", &self.sources.keys())
+            .finish()
     }
 }
 
@@ -266,7 +288,7 @@ fn source(
             "{twin} is the same name, since - and _ are equal in variables; rename one of the two"
         ));
     }
-    let Value::Table(table) = &node.value else { return refused("must be a table".to_owned()) };
+    let tree::Value::Table(table) = &node.value else { return refused("must be a table".to_owned()) };
     let Some(provider) = table.get("provider") else {
         let near = || {
             let others = all.iter().filter(|(_, node)| node.get("provider").is_some());

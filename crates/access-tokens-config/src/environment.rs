@@ -16,8 +16,9 @@ use crate::{
 /// Settings are in variables that begin so; two underscores stand between levels.
 pub(crate) const PREFIX: &str = "ACCESS_TOKENS__";
 
-/// What begins so was meant to be a setting. `ACCESS_TOKENS_SOURCE` alone is none: it chooses a source elsewhere.
-const NEARLY: &str = "ACCESS_TOKENS_SOURCES";
+/// What begins so was meant to be a setting. `ACCESS_TOKENS_SOURCE` alone is none: it chooses a source elsewhere; and
+/// `ACCESS_TOKENS_STORE_PASSWORD` is a good name for what a reference names.
+const NEARLY: [(&str, &str); 2] = [("ACCESS_TOKENS_SOURCES", "SOURCES"), ("ACCESS_TOKENS_STORE__", "STORE")];
 
 /// The process's variables, or others that were given in their place.
 pub(crate) enum Environment {
@@ -47,12 +48,14 @@ impl Environment {
         let named: BTreeMap<_, _> =
             named.into_iter().flatten().map(|(name, _)| (in_variables(name), &**name)).collect();
         for (name, value) in self.set() {
-            let placed = match (name.strip_prefix(PREFIX), name.strip_prefix(NEARLY)) {
-                (Some(rest), _) => place(rest, &name, value, &named, &mut root),
-                (None, rest) => {
-                    let rest = rest.unwrap_or_default().trim_start_matches('_');
+            let placed = match name.strip_prefix(PREFIX) {
+                Some(rest) => place(rest, &name, value, &named, &mut root),
+                None => {
+                    let near = NEARLY.iter().find_map(|(begin, table)| Some((*table, name.strip_prefix(begin)?)));
+                    let (table, rest) = near.unwrap_or_default();
+                    let rest = rest.trim_start_matches('_');
                     Err(format!(
-                        "isn't a setting, since two underscores stand between levels; did you mean {PREFIX}SOURCES__{rest}?"
+                        "isn't a setting, since two underscores stand between levels; did you mean {PREFIX}{table}__{rest}?"
                     ))
                 }
             };
@@ -65,7 +68,8 @@ impl Environment {
 
     /// Those that are settings, or nearly, and aren't empty. In order of name, so that messages come in the same order each time.
     fn set(&self) -> BTreeMap<String, OsString> {
-        let is_setting = |name: &str| name.starts_with(PREFIX) || name.starts_with(NEARLY);
+        let is_setting =
+            |name: &str| name.starts_with(PREFIX) || NEARLY.iter().any(|(begin, _)| name.starts_with(begin));
         match self {
             Self::Given(variables) => {
                 let set = variables.iter().filter(|(name, value)| is_setting(name) && !value.is_empty());

@@ -125,3 +125,14 @@ pub(crate) fn within(key: &str, name: &str) -> String {
     let name = if plain { name.to_owned() } else { format!("{name:?}") };
     if key.is_empty() { name } else { format!("{key}.{name}") }
 }
+
+/// An error of the facade with all that led to it.
+pub(crate) fn text(error: &access_tokens::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

@@ -34,12 +34,15 @@ mod environment;
 mod error;
 mod read;
 mod schema;
+mod section;
 mod settings;
 mod show;
 mod source;
+mod store;
 mod tree;
 
 pub use config::Config;
 pub use error::{Error, Origin, Problem};
 pub use schema::schema;
 pub use source::Source;
+pub use store::Store;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::value::{
-    Audience, Bundle, FilePath, Filled, KeyId, Proxy, Reference, ScopeList, Span, VariableName,
+    Audience, Bundle, FilePath, Filled, KeyId, OneOrMore, Proxy, Reference, ScopeList, Span, StoreUrl, VariableName,
 };
 
 /// Token sources for access-tokens.
@@ -22,6 +22,8 @@ pub(crate) struct Document {
     /// Where the schema of this file is, for editors.
     #[serde(rename = "$schema")]
     schema: Option<String>,
+    /// The store that the sources share their tokens through with the other instances of a fleet. Not shared if not set.
+    store: Option<StoreSettings>,
     /// The token sources, each by a name of your own: lower-case letters and digits, with single `-` or `_` between.
     #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": "^[a-z0-9]+([_-][a-z0-9]+)*$" }))]
     sources: BTreeMap<String, SourceSettings>,
@@ -87,12 +89,19 @@ pub(crate) struct OnenceSettings {
     pub(crate) username: Filled,
     /// Where the password of that account stands.
     pub(crate) password: Reference,
+    /// Whether its tokens are shared, if there is a `[store]`.
+    #[serde(default = "yes")]
+    pub(crate) store: bool,
     /// When the cache asks for a token, and when it asks again.
     #[serde(default)]
     pub(crate) policy: PolicySettings,
     /// How requests reach the token endpoint.
     #[serde(default)]
     pub(crate) transport: TransportSettings,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn onence_base_url() -> Filled {
@@ -124,6 +133,9 @@ pub(crate) struct WorldlineSettings {
     /// A signed assertion instead of a client secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assertion: Option<AssertionSettings>,
+    /// Whether its tokens are shared, if there is a `[store]`.
+    #[serde(default = "yes")]
+    pub(crate) store: bool,
     /// When the cache asks for a token, and when it asks again.
     #[serde(default)]
     pub(crate) policy: PolicySettings,
@@ -343,6 +355,84 @@ pub(crate) struct IdentitySettings {
     pub(crate) passphrase: Option<Reference>,
 }
 
+/// The store on Redis or Valkey that the sources share their tokens through, so that the instances of a fleet make one exchange
+/// and not one each. It sees hashes and sealed values, and no token.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreSettings {
+    /// Where it is: `redis://host:port/database`, or `rediss://` for TLS; of sentinels or a cluster several. With a user name or
+    /// password in it, where that URL stands.
+    #[schemars(extend("examples" = ["rediss://redis.example:6379"]))]
+    pub(crate) urls: OneOrMore<StoreUrl>,
+    /// What the URLs lead to: one server, some servers of a cluster, or the sentinels that know the master.
+    #[serde(default)]
+    pub(crate) mode: StoreMode,
+    /// The name by which sentinels know the master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) master: Option<Filled>,
+    /// The user by Redis' ACL. If not set, `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) username: Option<Filled>,
+    /// Where the user's password stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<Reference>,
+    /// The user by the sentinels' own ACL. If not set, `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sentinel_username: Option<Filled>,
+    /// Where the password of the sentinels themselves stands, if they want one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sentinel_password: Option<Reference>,
+    /// Where the key stands that names are hashed with: 32 bytes in base64, as `openssl rand -base64 32` makes them. The same
+    /// for the whole fleet.
+    pub(crate) name_key: Reference,
+    /// Where the keys stand that seal what is stored, each 32 bytes in base64: 1 to 16 in all, several in one place with line
+    /// breaks between. The first seals, every one opens. The same for the whole fleet.
+    pub(crate) keys: OneOrMore<Reference>,
+    /// What the names of its entries begin with: 1 to 100 visible ASCII characters without braces.
+    #[serde(default = "store_prefix")]
+    #[schemars(regex(pattern = r"^[!-z|~]{1,100}$"))]
+    pub(crate) prefix: Filled,
+    /// How long a caller may wait for it beyond the exchange itself, from `10ms` to `2s`. If it is slower it counts as away.
+    #[serde(default = "store_timeout")]
+    pub(crate) timeout: Span,
+    /// Files with root certificates (PEM) to trust too.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["ca.pem"]]))]
+    pub(crate) roots: Vec<FilePath>,
+    /// The client certificate to show to the server (mTLS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<StoreIdentity>,
+}
+
+fn store_prefix() -> Filled {
+    Filled::from("access-tokens")
+}
+
+fn store_timeout() -> Span {
+    Span(Duration::from_millis(250))
+}
+
+/// What the URLs of the store lead to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum StoreMode {
+    #[default]
+    Single,
+    Cluster,
+    Sentinel,
+}
+
+/// A client certificate for mTLS with the store. It needs both.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreIdentity {
+    /// Where the private key stands: PEM, not encrypted; PKCS#8, PKCS#1 or SEC1.
+    pub(crate) key: Reference,
+    /// Where its certificate stands, with its chain: PEM.
+    pub(crate) certificate: Reference,
+}
+
 /// Which of the settings of a private key with its certificate are there.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyPair {
@@ -352,14 +442,14 @@ pub(crate) struct KeyPair {
     pub(crate) passphrase: bool,
 }
 
-/// Where something stands that a source refers to.
+/// Where something stands that a table refers to.
 pub(crate) enum Place<'a> {
     Variable(&'a VariableName),
     File(&'a mut FilePath),
 }
 
 /// What is called with each reference: the setting, the key of the path or name itself, and that.
-type Each<'a> = dyn FnMut(String, String, Place<'_>) + 'a;
+pub(crate) type Each<'a> = dyn FnMut(String, String, Place<'_>) + 'a;
 
 impl Reference {
     fn walk(&mut self, key: &str, each: &mut Each<'_>) {
@@ -382,7 +472,15 @@ impl Bundle {
 impl SourceSettings {
     pub(crate) fn references(&mut self, each: &mut Each<'_>) {
         match self {
-            Self::Onence(OnenceSettings { provider: _, base_url: _, username: _, password, policy: _, transport }) => {
+            Self::Onence(OnenceSettings {
+                provider: _,
+                base_url: _,
+                username: _,
+                password,
+                store: _,
+                policy: _,
+                transport,
+            }) => {
                 password.walk("password", each);
                 transport.references(each);
             }
@@ -394,6 +492,7 @@ impl SourceSettings {
                 scopes: _,
                 client_secret,
                 assertion,
+                store: _,
                 policy: _,
                 transport,
             }) => {
@@ -405,6 +504,49 @@ impl SourceSettings {
                 }
                 transport.references(each);
             }
+        }
+    }
+}
+
+/// As of a source.
+impl StoreSettings {
+    pub(crate) fn references(&mut self, each: &mut Each<'_>) {
+        let Self {
+            urls,
+            mode: _,
+            master: _,
+            username: _,
+            password,
+            sentinel_username: _,
+            sentinel_password,
+            name_key,
+            keys,
+            prefix: _,
+            timeout: _,
+            roots,
+            identity,
+        } = self;
+        for (key, url) in urls.keyed_mut("urls") {
+            if let StoreUrl::Reference(reference) = url {
+                reference.walk(&key, each);
+            }
+        }
+        for (key, reference) in [("password", password), ("sentinel_password", sentinel_password)] {
+            if let Some(reference) = reference {
+                reference.walk(key, each);
+            }
+        }
+        name_key.walk("name_key", each);
+        for (key, reference) in keys.keyed_mut("keys") {
+            reference.walk(&key, each);
+        }
+        for (index, path) in roots.iter_mut().enumerate() {
+            let key = format!("roots[{index}]");
+            each(key.clone(), key, Place::File(path));
+        }
+        if let Some(StoreIdentity { key, certificate }) = identity {
+            key.walk("identity.key", each);
+            certificate.walk("identity.certificate", each);
         }
     }
 }
@@ -497,6 +639,13 @@ impl SourceSettings {
         }
     }
 
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Onence(settings) => settings.store,
+            Self::Worldline(settings) => settings.store,
+        }
+    }
+
     pub(crate) fn base_url(&self) -> &str {
         match self {
             Self::Onence(settings) => settings.base_url.as_str(),
@@ -506,8 +655,14 @@ impl SourceSettings {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use access_tokens::Policy;
+    use access_tokens::{
+        Policy,
+        store::{KeyRing, SharedStore},
+        testing::MemoryStore,
+    };
+    use access_tokens_redis::RedisStore;
 
     use super::*;
 
@@ -519,5 +674,9 @@ mod tests {
         let transport = access_tokens::Transport::new();
         let same = transport.clone().connect_timeout(connect_timeout.0).timeout(timeout.0);
         assert_eq!(format!("{same:?}"), format!("{transport:?}"));
+        let store = || RedisStore::builder(["redis://redis.example"]);
+        assert_eq!(format!("{:?}", store().prefix(store_prefix().as_str())), format!("{:?}", store()));
+        let shared = || SharedStore::builder(MemoryStore::new(), KeyRing::new(&[1; 32], [[2; 32]]).unwrap());
+        assert_eq!(format!("{:?}", shared().timeout(store_timeout().0)), format!("{:?}", shared()));
     }
 }

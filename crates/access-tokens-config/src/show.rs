@@ -2,34 +2,25 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{source::Source, tree::Node};
+use crate::{section::Section, tree::Node};
 
 /// What becomes a table of its own, and not a value in braces.
 const TABLES: [&str; 4] = ["assertion", "identity", "policy", "transport"];
 
-pub(crate) fn json<'a>(sources: impl Iterator<Item = &'a Source>) -> Value {
-    let sources: Map<_, _> = sources.map(|source| (source.name().to_owned(), settings(source))).collect();
-    Value::Object(Map::from_iter([("sources".to_owned(), Value::Object(sources))]))
-}
-
 /// References and defaults: the settings hold no secret. In order of name, whichever order a service's build has serde_json keep.
-pub(crate) fn settings(source: &Source) -> Value {
-    let mut settings = serde_json::to_value(source.settings()).unwrap_or_default();
+pub(crate) fn json(settings: &impl Serialize) -> Value {
+    let mut settings = serde_json::to_value(settings).unwrap_or_default();
     settings.sort_all_objects();
     settings
 }
 
-pub(crate) fn toml<'a>(sources: impl Iterator<Item = &'a Source>) -> String {
+pub(crate) fn toml(section: &Section, settings: &impl Serialize) -> String {
     let mut text = String::new();
-    for source in sources {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        if let Value::Object(settings) = settings(source) {
-            table(&mut text, &format!("sources.{}", source.name()), "", &settings, source.node());
-        }
+    if let Value::Object(settings) = json(settings) {
+        table(&mut text, section.key(), "", &settings, section.node());
     }
     text
 }

@@ -1,12 +1,10 @@
 //! One named source: from its settings to a client that follows its files.
 
 mod check;
-mod material;
 
 use std::{
-    error::Error as _,
-    fmt, iter,
-    path::{Path, PathBuf},
+    fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,13 +14,12 @@ use access_tokens::{
     onence, worldline,
 };
 
-use self::material::{Material, Referred};
 use crate::{
-    environment::Environment,
-    error::{Error, Problem},
-    settings::{AssertionSettings, Audience, KeyId, OnenceSettings, SourceSettings, WorldlineSettings},
+    error::{Error, Problem, text},
+    section::{Material, Section},
+    settings::{AssertionSettings, Audience, KeyId, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
     show,
-    tree::Node,
+    store::Store,
 };
 
 /// A named token source: a provider, credentials, and how to get tokens with them. A clone is a further handle on the same.
@@ -49,29 +46,25 @@ pub struct Source(Arc<Inner>);
 
 struct Inner {
     name: String,
-    /// The settings as they were written, for where each comes from.
-    node: Node,
+    section: Section,
     settings: SourceSettings,
-    /// All that they refer to; the walk over it serves both what is read and what is watched.
-    references: Vec<Referred>,
     scopes: Scopes,
     policy: Policy,
-    environment: Arc<Environment>,
+    /// Where its tokens are shared; none if it takes no part.
+    store: Option<Store>,
 }
 
 impl Source {
-    /// Checks what the types of the settings don't say. Paths in a file begin at `folder`.
+    /// Checks what the types of the settings don't say.
     pub(crate) fn new(
         name: String,
-        node: Node,
-        mut settings: SourceSettings,
-        environment: Arc<Environment>,
-        folder: Option<&Path>,
+        section: Section,
+        settings: SourceSettings,
+        store: Option<&Store>,
     ) -> Result<Self, Problem> {
-        let told = |key: &str, message| problem(&name, &node, key, message);
-        let references = Referred::all(&mut settings, &node, folder, told)?;
         let policy = settings.policy().policy();
-        let mut inner = Inner { name, node, settings, references, scopes: Scopes::none(), policy, environment };
+        let store = store.filter(|_| settings.is_shared()).cloned();
+        let mut inner = Inner { name, section, settings, scopes: Scopes::none(), policy, store };
         inner.scopes = inner.check()?;
         Ok(Self(Arc::new(inner)))
     }
@@ -111,7 +104,12 @@ impl Source {
 
     /// The files that hold its secrets, keys, certificates and roots, by absolute paths.
     pub fn files(&self) -> Vec<PathBuf> {
-        self.0.references.iter().filter_map(Referred::file).map(Path::to_owned).collect()
+        self.0.section.files(&[""])
+    }
+
+    /// The store that its tokens are shared through: that of the configuration, unless this source has `store = false`.
+    pub fn store(&self) -> Option<&Store> {
+        self.0.store.as_ref()
     }
 
     /// The key and certificate that sign its assertions, read anew; none where it has no assertion.
@@ -123,8 +121,8 @@ impl Source {
             SourceSettings::Worldline(settings) => settings.assertion.as_ref(),
             SourceSettings::Onence(_) => None,
         };
-        let identity =
-            assertion.map(|assertion| self.0.material("assertion.")?.identity("assertion", assertion.key_pair()));
+        let identity = assertion
+            .map(|assertion| self.0.section.material(&["assertion."])?.identity("assertion", assertion.key_pair()));
         Ok(identity.transpose()?)
     }
 
@@ -133,7 +131,7 @@ impl Source {
     /// # Errors
     /// What can't be read, or isn't what it is to be.
     pub fn transport(&self) -> Result<Transport, Error> {
-        Ok(self.0.material("transport.")?.transport()?)
+        Ok(self.0.transport(&self.0.section.material(&["transport."])?)?)
     }
 
     /// A client with everything that it refers to, built anew when one of [its files](Self::files) changes.
@@ -160,42 +158,38 @@ impl Source {
         };
         endpoint.map_err(|error| {
             let problem = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-            problem.unwrap_or_else(|| self.0.refused("", &error)).into()
+            problem.unwrap_or_else(|| self.0.section.refused("", &error)).into()
         })
     }
 
-    /// A cache of its tokens, by its policy. With `keep_warm` it must be called in a tokio runtime.
+    /// A cache of its tokens, by its policy, which shares them through [its store](Self::store). With `keep_warm` it must be
+    /// called in a tokio runtime.
     ///
     /// It's a new one each time, which knows nothing of the tokens of another; keep it, and clone it to wherever a token is
     /// needed.
     ///
     /// # Errors
-    /// As [`endpoint`](Self::endpoint), and with `keep_warm` outside of a runtime.
+    /// As [`endpoint`](Self::endpoint) and [`Store::shared`], and with `keep_warm` outside of a runtime.
     pub fn cache(&self) -> Result<TokenCache, Error> {
-        let cache = TokenCache::builder(self.endpoint()?).policy(self.policy().clone()).build();
-        let cache = cache.map_err(|error| self.0.refused("policy", &error))?;
+        let mut cache = TokenCache::builder(self.endpoint()?).policy(self.policy().clone());
+        if let Some(store) = self.store() {
+            cache = cache.store(store.shared()?);
+        }
+        let cache = cache.build().map_err(|error| self.0.section.refused("policy", &error))?;
         if self.keep_warm() {
-            cache.keep_warm().map_err(|error| self.0.refused("policy.keep_warm", &error))?;
+            cache.keep_warm().map_err(|error| self.0.section.refused("policy.keep_warm", &error))?;
         }
         Ok(cache)
     }
 
     /// What is in effect for it, as [`Config::to_toml`](crate::Config::to_toml) has it.
     pub fn to_toml(&self) -> String {
-        show::toml(iter::once(self))
+        show::toml(&self.0.section, &self.0.settings)
     }
 
     /// The same as JSON: the value of its key among the sources.
     pub fn to_json(&self) -> serde_json::Value {
-        show::settings(self)
-    }
-
-    pub(crate) fn settings(&self) -> &SourceSettings {
-        &self.0.settings
-    }
-
-    pub(crate) fn node(&self) -> &Node {
-        &self.0.node
+        show::json(&self.0.settings)
     }
 }
 
@@ -207,27 +201,33 @@ impl fmt::Debug for Source {
 
 impl Inner {
     fn client(&self) -> Result<Box<dyn TokenEndpoint>, Problem> {
-        let material = self.material("")?;
+        let material = self.section.material(&[""])?;
         match &self.settings {
             SourceSettings::Onence(OnenceSettings { base_url, username, .. }) => {
                 let password = material.secret("password")?;
                 if password.contains(char::is_control) {
                     // As is one with a line break at its end, where it comes from a variable.
                     let message = "holds a control character; Basic authentication can't carry it (RFC 7617)";
-                    return Err(self.problem("password", message));
+                    return Err(self.section.problem("password", message));
                 }
                 let credentials = onence::Credentials::new(username.as_str(), password.as_str());
                 let client = onence::Client::builder(credentials).base_url(base_url.as_str());
                 // Last, since whoever looks for all mistakes asks for the transport on its own, too.
-                let client = client.transport(material.transport()?);
-                Ok(Box::new(client.build().map_err(|error| self.refused("", &error))?))
+                let client = client.transport(self.transport(&material)?);
+                Ok(Box::new(client.build().map_err(|error| self.section.refused("", &error))?))
             }
             SourceSettings::Worldline(settings) => {
                 let WorldlineSettings { base_url, realm, .. } = settings;
-                let realm = worldline::Realm::new(realm.as_str()).map_err(|error| self.refused("realm", &error))?;
+                let realm =
+                    worldline::Realm::new(realm.as_str()).map_err(|error| self.section.refused("realm", &error))?;
                 let credentials = self.worldline_credentials(settings, &material)?;
                 let client = worldline::Client::builder(base_url.as_str(), realm, self.scopes.clone(), credentials);
-                Ok(Box::new(client.transport(material.transport()?).build().map_err(|error| self.refused("", &error))?))
+                Ok(Box::new(
+                    client
+                        .transport(self.transport(&material)?)
+                        .build()
+                        .map_err(|error| self.section.refused("", &error))?,
+                ))
             }
         }
     }
@@ -254,7 +254,7 @@ impl Inner {
         let pair = settings.key_pair();
         let identity = material.identity("assertion", pair)?;
         let mut assertion =
-            ClientAssertion::new(client_id, identity).map_err(|error| self.refused("assertion", &error))?;
+            ClientAssertion::new(client_id, identity).map_err(|error| self.section.refused("assertion", &error))?;
         if let Some(algorithm) = settings.algorithm {
             let chosen = assertion.algorithm(algorithm.into());
             let of = if pair.pkcs12 { "assertion.pkcs12" } else { "assertion.key" };
@@ -274,29 +274,24 @@ impl Inner {
         Ok(assertion.key_id(key_id).audience(audience).lifetime(settings.lifetime.0).x509(headers))
     }
 
-    /// Something wrong with a setting of this source; `key` is empty for the source as a whole.
-    fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        problem(&self.name, &self.node, key, message)
+    fn transport(&self, material: &Material<'_>) -> Result<Transport, Problem> {
+        let settings = self.settings.transport();
+        let mut transport = Transport::new().connect_timeout(settings.connect_timeout.0).timeout(settings.timeout.0);
+        match &settings.proxy {
+            Some(Proxy::Url(url)) => transport = transport.proxy(url.as_str()),
+            Some(Proxy::Reference(_)) => {
+                let url = material.secret("transport.proxy")?;
+                self.check_proxy("transport.proxy", &url, false)?;
+                transport = transport.proxy(url.as_str());
+            }
+            None => {}
+        }
+        for index in 0..settings.roots.len() {
+            transport = transport.add_roots_pem(material.roots(&format!("transport.roots[{index}]"))?);
+        }
+        if let Some(identity) = &settings.identity {
+            transport = transport.identity(material.identity("transport.identity", identity.key_pair())?);
+        }
+        Ok(transport)
     }
-
-    /// What the facade has against it.
-    fn refused(&self, key: &str, error: &access_tokens::Error) -> Problem {
-        self.problem(key, text(error))
-    }
-}
-
-fn problem(name: &str, node: &Node, key: &str, message: impl Into<String>) -> Problem {
-    let full = if key.is_empty() { format!("sources.{name}") } else { format!("sources.{name}.{key}") };
-    Problem::new(node.origin_of(key).clone(), full, message)
-}
-
-/// An error with all that led to it.
-fn text(error: &access_tokens::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }

@@ -80,6 +80,7 @@ fn sources(base_url: &str) -> Value {
     let mut secret_file = worldline(json!({}));
     secret_file["client_secret"] = json!({ "file": "passphrase" });
     let mut secret_env = worldline(json!({}));
+    secret_env["store"] = json!(false);
     secret_env["client_secret"] = json!({ "env": "PASSPHRASE" });
     let policy = json!({
         "refresh_at": 0.7, "jitter": 0.1, "keep_warm": true, "assumed_lifetime": "2m", "first_pause": "1s",
@@ -89,7 +90,7 @@ fn sources(base_url: &str) -> Value {
     let onence = |password: Value| {
         json!({
             "provider": "onence", "base_url": "https://api.example/v1", "username": "me", "password": password,
-            "policy": policy, "transport": { "connect_timeout": "1s", "timeout": "2s", "identity": identity },
+            "store": false, "policy": policy, "transport": { "connect_timeout": "1s", "timeout": "2s", "identity": identity },
         })
     };
     secret_file["policy"] = policy.clone();

@@ -76,7 +76,7 @@ fn examples_are_configurations() {
         config.unwrap_or_else(|error| panic!("{error}\n{text}"));
         if language == "toml" { tomls += 1 } else { jsons += 1 }
     }
-    assert_eq!((tomls, jsons, others), (6, 1, 2), "examples that weren't found");
+    assert_eq!((tomls, jsons, others), (9, 1, 2), "examples that weren't found");
 }
 
 #[test]
@@ -100,6 +100,8 @@ fn tables() -> String {
     let schema: Value = serde_json::from_str(&schema()).unwrap();
     let mut text = String::new();
     let headings = [
+        ("`store`", "StoreSettings"),
+        ("`store.identity`", "StoreIdentity"),
         ("1NCE: `sources.NAME`", definition("onence")),
         ("Worldline: `sources.NAME`", definition("worldline")),
         ("`sources.NAME.assertion`", "AssertionSettings"),
@@ -140,10 +142,14 @@ fn takes(node: &Value, schema: &Value) -> String {
         return match name {
             "Reference" => "reference".to_owned(),
             "Bundle" => "reference to a file".to_owned(),
-            "Proxy" => "URL or reference".to_owned(),
+            "Proxy" | "StoreUrl" => "URL or reference".to_owned(),
             "ScopeList" => "list or text".to_owned(),
             _ => takes(schema.pointer(reference.trim_start_matches('#')).unwrap(), schema),
         };
+    }
+    if let Some(list) = node["anyOf"].as_array().and_then(|branches| branches.iter().find(|one| one["type"] == "array"))
+    {
+        return format!("{}, or list of them", takes(&list["items"], schema));
     }
     let words = |values: &[Value]| values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
     if let Some(branches) = node["oneOf"].as_array().filter(|_| node["properties"].is_null()) {

@@ -73,6 +73,7 @@ fn variables_win_over_the_file() {
         ("PAYEE__ASSERTION__KEY_ID__TEXT", "k1", "/payee/assertion/key_id", json!({ "text": "k1" })),
         ("PAYEE__ASSERTION__AUDIENCE", "token-endpoint", "/payee/assertion/audience", json!("token-endpoint")),
         ("PAYEE__ASSERTION__LIFETIME", "30s", "/payee/assertion/lifetime", json!("30s")),
+        ("MY_SIMS__STORE", "false", "/my-sims/store", json!(false)),
         // Empty is unset.
         ("MY_SIMS__USERNAME", "", "/my-sims/username", json!("me")),
         ("MY_SIMS__UNKNOWN", "", "/my-sims/username", json!("me")),
@@ -80,6 +81,31 @@ fn variables_win_over_the_file() {
     for (variable, value, place, expected) in cases {
         let merged = merged(&[(variable, value)]);
         let shown = merged["sources"].pointer(place).map(|shown| without_working_directory(&shown.to_string()));
+        assert_eq!(shown, Some(expected.to_string()), "{variable}={value}");
+    }
+}
+
+/// The same of the store; a single value takes the place of a list.
+#[test]
+fn variables_win_over_the_store_of_the_file() {
+    const STORE: &str = "[store]\nurls = [\"redis://a\", \"redis://b\"]\nmode = \"cluster\"\nname_key = { file = \"n\" }\n\
+                         keys = [{ file = \"k1\" }, { file = \"k2\" }]\n";
+    let cases = [
+        ("URLS", "redis://c", "/urls", json!(["redis://c"])),
+        ("URLS", "redis://c, redis://d", "/urls", json!(["redis://c", "redis://d"])),
+        ("URLS__ENV", "REDIS_URL", "/urls", json!({ "env": "REDIS_URL" })),
+        ("MODE", "single", "/mode", json!("single")),
+        ("NAME_KEY__ENV", "N", "/name_key", json!({ "env": "N" })),
+        ("KEYS__FILE", "k3", "/keys", json!({ "file": "k3" })),
+        ("PREFIX", "ours", "/prefix", json!("ours")),
+        ("TIMEOUT", "1s", "/timeout", json!("1s")),
+    ];
+    for (variable, value, place, expected) in cases {
+        let folder = Folder::new();
+        let urls = (variable == "MODE").then_some(("ACCESS_TOKENS__STORE__URLS".to_owned(), "redis://c"));
+        let variables = urls.into_iter().chain([(format!("ACCESS_TOKENS__STORE__{variable}"), value)]);
+        let merged = Config::read_with(folder.write("a.toml", format!("{STORE}{FILE}")), variables).unwrap().to_json();
+        let shown = merged["store"].pointer(place).map(|shown| without_working_directory(&shown.to_string()));
         assert_eq!(shown, Some(expected.to_string()), "{variable}={value}");
     }
 }
@@ -184,6 +210,19 @@ fn what_is_shown() {
         ("ACCESS_TOKENS__SOURCES__PAYEE__ASSERTION__PASSPHRASE__FILE", "password"),
         ("ACCESS_TOKENS__SOURCES__PAYEE__TRANSPORT__PROXY__ENV", "PROXY"),
         ("ACCESS_TOKENS__SOURCES__PAYEE__TRANSPORT__IDENTITY__PKCS12__FILE", "bundle.p12"),
+        ("ACCESS_TOKENS__STORE__MODE", "sentinel"),
+        ("ACCESS_TOKENS__STORE__MASTER", "tokens"),
+        ("ACCESS_TOKENS__STORE__URLS__ENV", "REDIS_URL"),
+        ("ACCESS_TOKENS__STORE__USERNAME", "me"),
+        ("ACCESS_TOKENS__STORE__PASSWORD__ENV", "PASSWORD"),
+        ("ACCESS_TOKENS__STORE__SENTINEL_USERNAME", "us"),
+        ("ACCESS_TOKENS__STORE__SENTINEL_PASSWORD__FILE", "password"),
+        ("ACCESS_TOKENS__STORE__NAME_KEY__FILE", "name_key"),
+        ("ACCESS_TOKENS__STORE__KEYS__FILE", "keys"),
+        ("ACCESS_TOKENS__STORE__ROOTS", "ca.pem"),
+        ("ACCESS_TOKENS__STORE__IDENTITY__KEY__FILE", "client.key"),
+        ("ACCESS_TOKENS__STORE__IDENTITY__CERTIFICATE__FILE", "client.pem"),
+        ("REDIS_URL", "rediss://:hunter2@redis.example"),
         ("PASSWORD", "hunter2"),
         ("PROXY", "http://me:hunter2@proxy:3128"),
     ];
@@ -216,6 +255,14 @@ fn what_is_shown() {
         let pointer = format!("/sources/payee/{}", key.replace('.', "/"));
         assert!(json.pointer(&pointer).is_some(), "{key} isn't shown");
     }
+    for key in settings("store").iter().filter(|key| !choice(key)) {
+        assert!(json.pointer(&format!("/store/{}", key.replace('.', "/"))).is_some(), "store.{key} isn't shown");
+    }
+    let store = config.store().unwrap();
+    assert_eq!(again.store().unwrap().files(), store.files());
+    assert_eq!(store.servers().unwrap(), "tokens by the sentinels at rediss://redis.example");
+    let shown = format!("{config:?} {store:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 /// A stray variable takes nothing away but a value or another reference.

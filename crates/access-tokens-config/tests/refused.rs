@@ -44,7 +44,7 @@ fn refusal(name: &str, text: impl AsRef<[u8]>, variables: &[(&str, &str)]) -> St
 #[test]
 fn unknown_keys_are_told_with_the_nearest() {
     let validator = validator(&schema());
-    for provider in ["onence", "worldline"] {
+    for provider in ["onence", "worldline", "store"] {
         for key in settings(provider) {
             let mut levels: Vec<_> = key.split('.').collect();
             let last = levels.pop().unwrap();
@@ -52,17 +52,22 @@ fn unknown_keys_are_told_with_the_nearest() {
             if last == "provider" || ["env", "file", "text"].contains(&last) {
                 continue; // the first decides which keys there are; the others are beside no other key
             }
-            let mut source = json!({ "provider": provider });
-            let mut node = &mut source;
+            let of_store = provider == "store";
+            let mut table = if of_store { json!({}) } else { json!({ "provider": provider }) };
+            let mut node = &mut table;
             for level in &levels {
                 node = &mut node[*level];
             }
             node[&*wrong] = json!("x");
-            let config = json!({ "sources": { "a": source } });
+            let sims = json!({ "provider": "onence", "username": "me", "password": { "env": "P" } });
+            let config = match of_store {
+                true => json!({ "sources": { "sims": sims }, "store": table }),
+                false => json!({ "sources": { "a": table } }),
+            };
             assert!(!validator.is_valid(&config), "{config}");
             let error = refusal("a.json", config.to_string(), &[]);
-            let expected =
-                format!("sources.a.{}: unknown key; did you mean {last}?", [&*levels, &[&wrong]].concat().join("."));
+            let path = [&[if of_store { "store" } else { "sources.a" }], &*levels, &[&wrong]].concat().join(".");
+            let expected = format!("{path}: unknown key; did you mean {last}?");
             assert!(error.contains(&expected), "{error}\n{expected}");
         }
     }
@@ -72,6 +77,9 @@ fn unknown_keys_are_told_with_the_nearest() {
 fn other_mistakes() {
     let sims = |more: &str| format!("{SIMS}{more}");
     let payee = |more: &str| format!("{PAYEE}{more}");
+    let store = |urls: &str, more: &str| {
+        format!("[store]\nurls = {urls}\nname_key = {{ env = \"N\" }}\nkeys = {{ env = \"K\" }}\n{more}{SIMS}")
+    };
     let pair = "key = { file = \"key.pem\" }\ncertificate = { file = \"cert.pem\" }\n";
     let deep = format!("{{\"sources\":{}", "[".repeat(100) + &"]".repeat(100) + "}");
     // (what, file, text)
@@ -143,6 +151,43 @@ fn other_mistakes() {
         ("an empty table of sources", "a.toml", "\"$schema\" = \"a\"\n\n[sources]\n".to_owned()),
         ("a number beyond 64 bits", "a.toml", sims("policy.refresh_at = 99999999999999999999\n")),
         ("not a number", "a.toml", sims("policy.refresh_at = nan\n")),
+        ("a store that is none", "a.toml", format!("store = 5\n{}", sims(""))),
+        ("no keys", "a.toml", format!("[store]\nurls = \"redis://a\"\nname_key = {{ env = \"N\" }}\n{}", sims(""))),
+        ("store and source", "a.toml", format!("[store]\nurl = 5\n{}", sims("polcy = 5\n"))),
+        ("another scheme", "a.toml", store("\"https://a\"", "")),
+        ("no host", "a.toml", store("\"redis:///0\"", "")),
+        ("a port that is none", "a.toml", store("\"redis://a:99999\"", "")),
+        ("a query", "a.toml", store("\"redis://a?password=hunter2\"", "")),
+        (
+            "an item with a password",
+            "a.toml",
+            store("[\n  \"redis://a\",\n  \"redis://:hunter2@b\",\n]", "mode = \"cluster\"\n"),
+        ),
+        ("several of one", "a.toml", store("[\"redis://a\", \"redis://b\"]", "")),
+        ("with TLS and without", "a.toml", store("[\"redis://a\", \"rediss://b\"]", "mode = \"cluster\"\n")),
+        ("a database of a cluster", "a.toml", store("\"redis://a/1\"", "mode = \"cluster\"\n")),
+        ("no master", "a.toml", store("\"redis://a\"", "mode = \"sentinel\"\n")),
+        ("a master of a cluster", "a.toml", store("\"redis://a\"", "mode = \"cluster\"\nmaster = \"a\"\n")),
+        ("sentinels of none", "a.toml", store("\"redis://a\"", "sentinel_password = { env = \"P\" }\n")),
+        ("a user without a password", "a.toml", store("\"redis://a\"", "username = \"me\"\n")),
+        (
+            "a user of sentinels without a password",
+            "a.toml",
+            store("\"redis://a\"", "mode = \"sentinel\"\nmaster = \"a\"\nsentinel_username = \"me\"\n"),
+        ),
+        ("roots without TLS", "a.toml", store("\"redis://a\"", "roots = [\"ca.pem\"]\n")),
+        (
+            "a client certificate without TLS",
+            "a.toml",
+            store("\"redis://a\"", "[store.identity]\nkey = { file = \"k\" }\ncertificate = { file = \"c\" }\n"),
+        ),
+        (
+            "a certificate without its key",
+            "a.toml",
+            store("\"rediss://a\"", "identity = { certificate = { file = \"c\" } }\n"),
+        ),
+        ("a setting of the store in a source", "a.toml", sims("store = { prefix = \"a\" }\n")),
+        ("a setting of a source in the store", "a.toml", store("\"redis://a\"", "policy.jitter = 0.1\n")),
         ("TOML: no quotes", "a.toml", sims("base_url = hunter2\n")),
         ("TOML: twice", "a.toml", sims("username = \"hunter2\"\n")),
         ("TOML: open", "a.toml", sims("base_url = \"hunter2\n")),
@@ -196,6 +241,13 @@ fn mistakes_in_variables() {
         vec![variable("PASSWORD__ENV", "hunter2")],
         vec![variable("KEEP_WARM", "true")],
         vec![variable("ENV", "prod")],
+        vec![variable("STORE", "no")],
+        vec![("ACCESS_TOKENS__STORE".to_owned(), "hunter2")],
+        vec![("ACCESS_TOKENS__STORE__URLS".to_owned(), "redis://a,redis://b:hunter2")],
+        vec![("ACCESS_TOKENS__STORE__KEYS".to_owned(), "hunter2,hunter2")],
+        vec![("ACCESS_TOKENS__STORE__NAMEKEY__FILE".to_owned(), "x")],
+        vec![("ACCESS_TOKENS__STORES__URLS".to_owned(), "x")],
+        vec![("ACCESS_TOKENS_STORE__URLS".to_owned(), "hunter2")],
     ];
     let mut report = String::new();
     for variables in cases {

@@ -169,6 +169,67 @@ fn takes_what_the_loader_takes() {
     }
 }
 
+/// The same for URLs of the store and what its entries begin with.
+#[test]
+fn takes_the_stores_that_the_loader_takes() {
+    let cases = [
+        (
+            "urls",
+            json!([
+                "redis://x",
+                "rediss://x",
+                "valkey://x",
+                "redis://x/",
+                "redis://x:1/0",
+                "redis://[2001:db8::1]:1/15",
+                "rediss://X.example",
+                ["redis://x"],
+                { "env": "URL" },
+                [{ "file": "url" }],
+            ]),
+            json!([
+                "",
+                "REDIS://x",
+                "redis:x",
+                "redis://",
+                "redis:///0",
+                " redis://x",
+                "redis://me@x",
+                "redis://x/a",
+                "redis://x/0/1",
+                "redis://x?a",
+                "redis://x#a",
+                "redis://x\\a",
+                "redis://x y",
+                "http://x",
+                [],
+                [""],
+            ]),
+        ),
+        (
+            "prefix",
+            json!(["a", "a:b", "~!", "x".repeat(100)]),
+            json!(["", "a b", "{a}", "a}", "\u{e9}", "a\n", "x".repeat(101)]),
+        ),
+    ];
+    let validator = validator(&schema());
+    let none: [(&str, &str); 0] = [];
+    for (setting, taken, refused) in cases {
+        for (values, expected) in [(taken, true), (refused, false)] {
+            for value in values.as_array().unwrap() {
+                let mut store = json!({ "urls": "redis://x", "name_key": { "env": "N" }, "keys": { "env": "K" } });
+                store[setting] = value.clone();
+                let sims = json!({ "provider": "onence", "username": "me", "password": { "env": "PASSWORD" } });
+                let config = json!({ "sources": { "sims": sims }, "store": store });
+                let folder = Folder::new();
+                let loader = Config::read_with(folder.write("a.json", config.to_string()), none);
+                let taken = (validator.is_valid(&config), loader.is_ok());
+                assert_eq!(taken, (expected, expected), "{setting} = {value}: {loader:?}");
+            }
+        }
+    }
+}
+
 fn taken_by(validator: &jsonschema::Validator, sources: &Value) -> (bool, Result<Config, access_tokens_config::Error>) {
     let config = json!({ "sources": sources });
     let folder = Folder::new();

@@ -21,17 +21,18 @@ const PLANTED: &str = "hunter2";
 fn are_refused_with_file_line_and_key() {
     let validator = validator(&schema());
     let onence = settings("onence");
-    for provider in ["onence", "worldline"] {
+    for provider in ["onence", "worldline", "store"] {
         let mut report = String::new();
         let shared = |key: &String| provider == "worldline" && key.contains('.') && onence.contains(key);
         for key in settings(provider).into_iter().filter(|key| !shared(key)) {
-            for wrong in wrong_values(&key) {
+            for wrong in wrong_values(provider, &key) {
                 let config = with(&base(provider, &key), &key, &wrong);
                 report += &format!("{key} = {}", toml(&wrong).replace(PLANTED, "<planted>"));
-                let valid = validator.is_valid(&json!({ "sources": { "a": config } }));
+                let valid = validator.is_valid(&document(provider, &config));
                 report += if valid { "  # the schema can't tell\n" } else { "\n" };
                 let refused = |case: Result<_, _>| case.unwrap_or_else(|why: String| panic!("{key} = {wrong}: {why}"));
-                let (toml, json) = (refused(in_toml(&config, &key)), refused(in_json(&config, &key)));
+                let (toml, json) =
+                    (refused(in_toml(provider, &config, &key)), refused(in_json(provider, &config, &key)));
                 for (message, places) in grouped([Some(toml), Some(json), in_environment(provider, &key, &wrong)]) {
                     report += &format!("    {}: {message}\n", places.join(", "));
                 }
@@ -55,18 +56,36 @@ fn grouped(problems: [Option<(String, String)>; 3]) -> Vec<(String, Vec<String>)
 }
 
 /// A new setting gets wrong values here.
-fn wrong_values(key: &str) -> Vec<Value> {
+fn wrong_values(provider: &str, key: &str) -> Vec<Value> {
     let last = key.rsplit('.').next().unwrap();
     match (key, last) {
+        ("store", _) => vec![json!("no"), json!(1)],
+        ("urls", _) => vec![
+            json!("redis://me:hunter2@redis.example"),
+            json!("http://redis.example"),
+            json!(["redis://redis.example", "redis://redis.example:hunter2"]),
+            json!("redis://redis.example/first"),
+            json!([]),
+            json!([5]),
+            json!(5),
+        ],
+        ("mode", _) => vec![json!("clustered"), json!(5)],
+        ("master", _) => vec![json!("of sentinels, and there are none"), json!(""), json!(5)],
+        ("sentinel_username", _) => vec![json!(""), json!(5)],
+        ("keys", _) => vec![json!(PLANTED), json!([]), json!([PLANTED]), json!({ "fiel": "b" }), json!(5)],
+        ("prefix", _) => vec![json!("{fleet}"), json!("a b"), json!(""), json!(5)],
         ("provider", _) => vec![json!("onse"), json!(5)],
         ("base_url", _) => {
             vec![json!("http://api.example"), json!("https://me:hunter2@api.example"), json!(""), json!(5)]
         }
-        ("username", _) => vec![json!("me:hunter2"), json!(""), json!(5)],
+        ("username", _) if provider == "onence" => vec![json!("me:hunter2"), json!(""), json!(5)],
+        ("username", _) => vec![json!(""), json!(5)],
         ("realm", _) => vec![json!("a/b"), json!(""), json!(5)],
         ("client_id", _) => vec![json!(""), json!(5)],
         ("scopes", _) => vec![json!("VOP \"hunter2\""), json!([]), json!(["VOP", 5]), json!(5)],
-        ("assertion" | "policy" | "transport" | "transport.identity", _) => vec![json!(5), json!([PLANTED])],
+        ("assertion" | "policy" | "transport" | "transport.identity" | "identity", _) => {
+            vec![json!(5), json!([PLANTED])]
+        }
         ("assertion.algorithm", _) => vec![json!("PS255"), json!(5)],
         ("assertion.key_id", _) => vec![json!("sha3"), json!({}), json!(5)],
         ("assertion.audience", _) => vec![json!("isuer"), json!(5)],
@@ -80,7 +99,7 @@ fn wrong_values(key: &str) -> Vec<Value> {
         ("transport.proxy", _) => {
             vec![json!("http://me:hunter2@proxy.example:3128"), json!("ftp://proxy.example"), json!(5)]
         }
-        ("transport.roots", _) => vec![json!([""]), json!(["ca.pem", 5]), json!(5)],
+        ("transport.roots" | "roots", _) => vec![json!([""]), json!(["ca.pem", 5]), json!(5)],
         (
             _,
             "longest_pause"
@@ -93,7 +112,7 @@ fn wrong_values(key: &str) -> Vec<Value> {
             vec![json!("2h"), json!("0s"), json!("hunter2"), json!(5)]
         }
         (_, "pkcs12") => vec![json!("bundle.p12"), json!({ "env": "BUNDLE" })],
-        (_, "password" | "client_secret" | "key" | "certificate" | "passphrase") => {
+        (_, "password" | "client_secret" | "key" | "certificate" | "passphrase" | "sentinel_password" | "name_key") => {
             vec![json!(PLANTED), json!({ "env": "A", "file": "b" }), json!({ "fiel": "b" }), json!({}), json!(5)]
         }
         (_, "env") => vec![json!("hunter2!"), json!(""), json!(5)],
@@ -101,6 +120,19 @@ fn wrong_values(key: &str) -> Vec<Value> {
         (_, "text") => vec![json!(""), json!(5)],
         _ => panic!("the setting {key} has no wrong value here; add some"),
     }
+}
+
+/// The configuration with these settings of a source of this provider, or of the store.
+fn document(provider: &str, config: &Value) -> Value {
+    match provider {
+        "store" => json!({ "sources": { "sims": base("onence", "") }, "store": config }),
+        _ => json!({ "sources": { "a": config } }),
+    }
+}
+
+/// The key of the table that they are in.
+fn table(provider: &str) -> &'static str {
+    if provider == "store" { "store" } else { "sources.a" }
 }
 
 /// Settings that are right, to put the wrong one among.
@@ -112,6 +144,9 @@ fn base(provider: &str, key: &str) -> Value {
     };
     let mut base = match provider {
         "onence" => json!({ "provider": "onence", "username": "me", "password": { "env": "PASSWORD" } }),
+        "store" => json!({
+            "urls": "rediss://redis.example", "name_key": { "env": "NAME_KEY" }, "keys": [{ "env": "KEY" }],
+        }),
         _ => json!({
             "provider": "worldline", "base_url": "https://auth.example/auth", "realm": "clients", "client_id": "me",
             "scopes": "VOP",
@@ -121,6 +156,15 @@ fn base(provider: &str, key: &str) -> Value {
         base["assertion"] = pair.clone();
     } else if provider == "worldline" && key != "assertion" {
         base["client_secret"] = json!({ "env": "SECRET" });
+    }
+    if key.starts_with("sentinel_") {
+        (base["mode"], base["master"]) = (json!("sentinel"), json!("tokens"));
+    }
+    if provider == "store" && key.ends_with("username") {
+        base[key.replace("username", "password")] = json!({ "env": "PASSWORD" });
+    }
+    if key.starts_with("identity.") {
+        base["identity"] = pair.clone();
     }
     if key.starts_with("transport.identity.") {
         base["transport"] = json!({ "identity": pair });
@@ -144,15 +188,19 @@ fn with(base: &Value, key: &str, wrong: &Value) -> Value {
     config
 }
 
-fn in_toml(config: &Value, key: &str) -> Result<(String, String), String> {
+fn in_toml(provider: &str, config: &Value, key: &str) -> Result<(String, String), String> {
     // One setting a line, the wrong one last but one.
-    let mut lines = vec!["[sources.a]".to_owned()];
+    let mut lines = vec![format!("[{}]", table(provider))];
     flatten("", config, &mut lines);
     let at = |line: &String| {
         line.split(" = ").next().is_some_and(|name| key == name || key.starts_with(&format!("{name}.")))
     };
     let line = lines.iter().position(at).unwrap() + 1;
-    refused("a.toml", &(lines.join("\n") + "\n"), line, key)
+    let mut text = lines.join("\n") + "\n";
+    if provider == "store" {
+        text += "[sources.sims]\nprovider = \"onence\"\nusername = \"me\"\npassword = { env = \"PASSWORD\" }\n";
+    }
+    refused("a.toml", &text, line, &format!("{}.{key}", table(provider)))
 }
 
 fn flatten(under: &str, value: &Value, lines: &mut Vec<String>) {
@@ -166,13 +214,14 @@ fn flatten(under: &str, value: &Value, lines: &mut Vec<String>) {
     }
 }
 
-fn in_json(config: &Value, key: &str) -> Result<(String, String), String> {
-    let text = serde_json::to_string_pretty(&json!({ "sources": { "a": config } })).unwrap();
-    let mut line = text.lines().position(|line| line.contains("\"a\": {")).unwrap();
+fn in_json(provider: &str, config: &Value, key: &str) -> Result<(String, String), String> {
+    let text = serde_json::to_string_pretty(&document(provider, config)).unwrap();
+    let name = if provider == "store" { "\"store\": {" } else { "\"a\": {" };
+    let mut line = text.lines().position(|line| line.contains(name)).unwrap();
     for level in key.split('.') {
         line += text.lines().skip(line).position(|text| text.contains(&format!("\"{level}\":"))).unwrap();
     }
-    refused("a.json", &text, line + 1, key)
+    refused("a.json", &text, line + 1, &format!("{}.{key}", table(provider)))
 }
 
 fn refused(name: &str, text: &str, line: usize, key: &str) -> Result<(String, String), String> {
@@ -183,7 +232,7 @@ fn refused(name: &str, text: &str, line: usize, key: &str) -> Result<(String, St
     let [problem] = error.problems() else { return Err(format!("isn't one problem: {error}")) };
     let Origin::File { line: Some(told), .. } = problem.origin() else { return Err(format!("has no line: {error}")) };
     // Within a list on several lines, that of the item.
-    if !problem.key().starts_with(&format!("sources.a.{key}")) || *told < line || *told > line + 2 {
+    if !problem.key().starts_with(key) || *told < line || *told > line + 2 {
         return Err(format!("isn't in line {line}: {error}"));
     }
     Ok((folder.without(&problem.origin().to_string()), format!("{}: {}", problem.key(), problem.message())))
@@ -192,8 +241,9 @@ fn refused(name: &str, text: &str, line: usize, key: &str) -> Result<(String, St
 /// None where a variable can't be as wrong: empty it counts as unset, and what it holds is a text.
 fn in_environment(provider: &str, key: &str, wrong: &Value) -> Option<(String, String)> {
     let folder = Folder::new();
-    let path = folder.write("a.json", json!({ "sources": { "a": base(provider, key) } }).to_string());
-    let mut name = format!("ACCESS_TOKENS__SOURCES__A__{}", key.replace('.', "__").to_uppercase());
+    let path = folder.write("a.json", document(provider, &base(provider, key)).to_string());
+    let key = format!("{}.{key}", table(provider));
+    let mut name = format!("ACCESS_TOKENS__{}", key.replace('.', "__").to_uppercase());
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let value = match wrong {
         Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(","),
@@ -207,6 +257,6 @@ fn in_environment(provider: &str, key: &str, wrong: &Value) -> Option<(String, S
     let error = Config::read_with(&path, [(name, value)]).err()?;
     let [problem] = error.problems() else { panic!("isn't one problem: {error}") };
     assert!(matches!(problem.origin(), Origin::Variable(_)), "{error}");
-    assert!(problem.key().starts_with(&format!("sources.a.{key}")), "{error}");
+    assert!(problem.key().starts_with(&key), "{error}");
     Some((problem.origin().to_string(), format!("{}: {}", problem.key(), problem.message())))
 }

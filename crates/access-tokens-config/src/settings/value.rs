@@ -132,6 +132,19 @@ pub(crate) enum Proxy {
     Reference(Reference),
 }
 
+/// The URL of a store, or where that stands.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum StoreUrl {
+    /// `redis://` or `rediss://`, without a user name or password.
+    Url(
+        #[schemars(regex(pattern = r"^(redis|valkey)s?://[^/@?#\\\s]+(/[0-9]*)?$"))]
+        String,
+    ),
+    /// With a user name or password in it.
+    Reference(Reference),
+}
+
 /// The `kid` of an assertion.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -196,6 +209,19 @@ impl Choice for Bundle {
 impl Choice for Proxy {
     const EXPECTED: &'static str = "a URL, { env = \"NAME\" } or { file = \"path\" }";
     const KEYS: &'static [&'static str] = &["env", "file"];
+
+    fn word(text: &str) -> Option<Self> {
+        Some(Self::Url(text.to_owned()))
+    }
+
+    fn entry<'de, A: MapAccess<'de>>(key: &'static str, map: &mut A) -> Result<Self, A::Error> {
+        Reference::entry(key, map).map(Self::Reference)
+    }
+}
+
+impl Choice for StoreUrl {
+    const EXPECTED: &'static str = Proxy::EXPECTED;
+    const KEYS: &'static [&'static str] = Proxy::KEYS;
 
     fn word(text: &str) -> Option<Self> {
         Some(Self::Url(text.to_owned()))
@@ -288,7 +314,73 @@ macro_rules! deserialize_choice {
     )+};
 }
 
-deserialize_choice!(Reference, Bundle, Proxy, KeyId, Audience);
+deserialize_choice!(Reference, Bundle, Proxy, StoreUrl, KeyId, Audience);
+
+/// A value, or a list of them.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(crate) enum OneOrMore<T> {
+    One(T),
+    More(#[schemars(length(min = 1, max = 16))] Vec<T>),
+}
+
+impl<T> OneOrMore<T> {
+    /// Each with its key, as in `keys[1]`; one that isn't in a list has that of the setting.
+    pub(crate) fn keyed(&self, key: &str) -> Vec<(String, &T)> {
+        match self {
+            Self::One(value) => vec![(key.to_owned(), value)],
+            Self::More(list) => {
+                list.iter().enumerate().map(|(index, value)| (format!("{key}[{index}]"), value)).collect()
+            }
+        }
+    }
+
+    pub(crate) fn keyed_mut(&mut self, key: &str) -> Vec<(String, &mut T)> {
+        match self {
+            Self::One(value) => vec![(key.to_owned(), value)],
+            Self::More(list) => {
+                list.iter_mut().enumerate().map(|(index, value)| (format!("{key}[{index}]"), value)).collect()
+            }
+        }
+    }
+}
+
+impl<'de, T: Choice + Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueOrList<T>(PhantomData<T>);
+
+        impl<'de, T: Choice + Deserialize<'de>> Visitor<'de> for ValueOrList<T> {
+            type Value = OneOrMore<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}, or a list of 1 to 16 of them", T::EXPECTED)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OneOrMore<T>, E> {
+                ChoiceVisitor(PhantomData).visit_str(text).map(OneOrMore::One)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMore<T>, A::Error> {
+                ChoiceVisitor(PhantomData).visit_map(map).map(OneOrMore::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    values.push(value);
+                }
+                match values.len() {
+                    1..=16 => Ok(OneOrMore::More(values)),
+                    length => Err(A::Error::invalid_length(length, &self)),
+                }
+            }
+        }
+
+        // As a list, for that is what a variable with commas is.
+        deserializer.deserialize_seq(ValueOrList(PhantomData))
+    }
+}
 
 /// Scopes as they were written: a list, or a text with spaces between.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

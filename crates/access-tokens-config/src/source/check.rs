@@ -8,7 +8,7 @@ use url::Url;
 use super::Inner;
 use crate::{
     error::Problem,
-    settings::{AssertionSettings, KeyPair, OnenceSettings, Proxy, SourceSettings, Span, WorldlineSettings},
+    settings::{AssertionSettings, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
 };
 
 const TENTH: Duration = Duration::from_millis(100);
@@ -32,11 +32,11 @@ impl Inner {
         // Its key needs no more than that; and the rule stays in one place.
         let text = self.settings.base_url();
         let builder = onence::Client::builder(onence::Credentials::new("-", "-")).base_url(text);
-        builder.key().map_err(|error| self.refused("base_url", &error))?;
+        builder.key().map_err(|error| self.section.refused("base_url", &error))?;
         if !is_plain(text) || text.starts_with("http://") && !is_local(text) {
             let message = "must be written plainly: https:// in lower case, or http:// with localhost, 127.0.0.1 or [::1], and \
                            no @, \\ or space";
-            return Err(self.problem("base_url", message));
+            return Err(self.section.problem("base_url", message));
         }
         let path = text.trim_end_matches('/');
         match ["/oauth/token", "/protocol/openid-connect/token"].into_iter().find(|end| path.ends_with(end)) {
@@ -45,7 +45,7 @@ impl Inner {
                     SourceSettings::Onence(_) => "/oauth/token",
                     SourceSettings::Worldline(_) => "/realms",
                 };
-                Err(self.problem("base_url", format!("must not end in {end}; it is the URL before {before}")))
+                Err(self.section.problem("base_url", format!("must not end in {end}; it is the URL before {before}")))
             }
             None => Ok(()),
         }
@@ -55,22 +55,25 @@ impl Inner {
         if settings.username.as_str().contains(|c: char| c == ':' || c.is_control()) {
             let message =
                 "must not hold a colon or a control character; Basic authentication can't carry them (RFC 7617)";
-            return Err(self.problem("username", message));
+            return Err(self.section.problem("username", message));
         }
         Ok(Scopes::none())
     }
 
     fn check_worldline(&self, settings: &WorldlineSettings) -> Result<Scopes, Problem> {
-        Realm::new(settings.realm.as_str()).map_err(|error| self.refused("realm", &error))?;
+        Realm::new(settings.realm.as_str()).map_err(|error| self.section.refused("realm", &error))?;
         let scopes = settings.scopes.text().parse::<Scopes>().ok();
         let scopes = scopes.filter(|scopes| !scopes.is_empty() && settings.scopes.is_plain());
         let scopes = scopes.ok_or_else(|| {
-            self.problem("scopes", "must be one scope or more, such as VOP, of ASCII characters without \" and \\")
+            self.section
+                .problem("scopes", "must be one scope or more, such as VOP, of ASCII characters without \" and \\")
         })?;
         match (&settings.client_secret, &settings.assertion) {
-            (Some(_), Some(_)) => return Err(self.both("client_secret", "assertion")),
+            (Some(_), Some(_)) => return Err(self.section.both("client_secret", "assertion")),
             (None, None) => {
-                return Err(self.problem("client_secret", "is missing; set client_secret, or a table assertion"));
+                return Err(self
+                    .section
+                    .problem("client_secret", "is missing; set client_secret, or a table assertion"));
             }
             (None, Some(assertion)) => self.check_assertion(assertion)?,
             (Some(_), None) => {}
@@ -79,21 +82,8 @@ impl Inner {
     }
 
     fn check_assertion(&self, settings: &AssertionSettings) -> Result<(), Problem> {
-        self.check_key_pair("assertion", settings.key_pair())?;
-        self.check_span("assertion.lifetime", settings.lifetime, SECOND, "from 1s to 1h")
-    }
-
-    fn check_key_pair(&self, under: &str, pair: KeyPair) -> Result<(), Problem> {
-        let KeyPair { key, certificate, pkcs12, .. } = pair;
-        let key_of = |name: &str| format!("{under}.{name}");
-        match (key, certificate, pkcs12) {
-            (true, true, false) | (false, false, true) => Ok(()),
-            (true, _, true) => Err(self.both(&key_of("key"), &key_of("pkcs12"))),
-            (false, true, true) => Err(self.both(&key_of("certificate"), &key_of("pkcs12"))),
-            (true, false, false) => Err(self.problem(&key_of("certificate"), "is missing; key needs its certificate")),
-            (false, true, false) => Err(self.problem(&key_of("key"), "is missing; certificate needs its key")),
-            (false, false, false) => Err(self.problem(under, "needs key and certificate, or pkcs12")),
-        }
+        self.section.check_key_pair("assertion", settings.key_pair())?;
+        self.section.check_span("assertion.lifetime", settings.lifetime, SECOND..=HOUR, "from 1s to 1h")
     }
 
     fn check_policy(&self) -> Result<(), Problem> {
@@ -114,14 +104,14 @@ impl Inner {
             policy.check().map_err(|error| {
                 let text = error.to_string();
                 let message = text.strip_prefix(&format!("the policy's {name} ")).unwrap_or(&text);
-                self.problem(&format!("policy.{name}"), message)
+                self.section.problem(&format!("policy.{name}"), message)
             })?;
         }
         let most = settings.refresh_at / 2.0;
         self.check_at_most("policy.jitter", settings.jitter, "half of policy.refresh_at", "policy.refresh_at", most)?;
         let (first, longest) = (settings.first_pause, settings.longest_pause);
         self.check_at_most("policy.first_pause", first, "policy.longest_pause", "policy.longest_pause", longest)?;
-        self.policy.check().map_err(|error| self.refused("policy", &error))
+        self.policy.check().map_err(|error| self.section.refused("policy", &error))
     }
 
     /// That a setting isn't above what another makes of it. Told at the one of the two that somebody set.
@@ -136,12 +126,12 @@ impl Inner {
         if value <= most {
             return Ok(());
         }
-        let by_default = |key: &str| self.node.get(key).is_none();
+        let by_default = |key: &str| !self.section.is_set(key);
         Err(if by_default(key) {
-            self.problem(other, format!("needs {key} of at most {most}, whose default is {value}"))
+            self.section.problem(other, format!("needs {key} of at most {most}, whose default is {value}"))
         } else {
             let default = if by_default(other) { " by default" } else { "" };
-            self.problem(key, format!("must be at most {most}, which is {why}{default}"))
+            self.section.problem(key, format!("must be at most {most}, which is {why}{default}"))
         })
     }
 
@@ -151,20 +141,20 @@ impl Inner {
             self.check_proxy("transport.proxy", url, true)?;
         }
         if let Some(identity) = &transport.identity {
-            self.check_key_pair("transport.identity", identity.key_pair())?;
+            self.section.check_key_pair("transport.identity", identity.key_pair())?;
         }
         let range = "from 100ms to 1h";
-        self.check_span("transport.connect_timeout", transport.connect_timeout, TENTH, range)?;
-        self.check_span("transport.timeout", transport.timeout, TENTH, range)?;
+        self.section.check_span("transport.connect_timeout", transport.connect_timeout, TENTH..=HOUR, range)?;
+        self.section.check_span("transport.timeout", transport.timeout, TENTH..=HOUR, range)?;
         // The longer one would do nothing; as a default it may.
         let (connect, request, exchange) =
             (transport.connect_timeout, transport.timeout, self.settings.policy().exchange_timeout);
         let (timeout, most) = ("transport.timeout", "policy.exchange_timeout");
         let connecting = "transport.connect_timeout";
-        if self.node.get(timeout).is_some() {
+        if self.section.is_set(timeout) {
             self.check_at_most(timeout, request, most, most, exchange)?;
         }
-        if self.node.get(connecting).is_some() {
+        if self.section.is_set(connecting) {
             self.check_at_most(connecting, connect, timeout, timeout, request)?;
         }
         Ok(())
@@ -179,26 +169,15 @@ impl Inner {
         {
             let message =
                 "a URL with a user name or password must be a reference, { env = \"NAME\" } or { file = \"path\" }";
-            return Err(self.problem(key, message));
+            return Err(self.section.problem(key, message));
         }
         match parsed.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host()) {
-            Some(_) if written && !is_plain(url) => {
-                Err(self
-                    .problem(key, "must be written plainly: http:// or https:// in lower case, and no @, \\ or space"))
-            }
+            Some(_) if written && !is_plain(url) => Err(self
+                .section
+                .problem(key, "must be written plainly: http:// or https:// in lower case, and no @, \\ or space")),
             Some(_) => Ok(()),
-            None => Err(self.problem(key, "must be an http:// or https:// URL")),
+            None => Err(self.section.problem(key, "must be an http:// or https:// URL")),
         }
-    }
-
-    fn check_span(&self, key: &str, span: Span, least: Duration, range: &str) -> Result<(), Problem> {
-        if (least..=HOUR).contains(&span.0) { Ok(()) } else { Err(self.problem(key, format!("must be {range}"))) }
-    }
-
-    fn both(&self, key: &str, other: &str) -> Problem {
-        let short = other.rsplit('.').next().unwrap_or(other);
-        let origin = self.node.origin_of(other);
-        self.problem(key, format!("can't stand beside {short} ({origin}); remove one of the two"))
     }
 }
 

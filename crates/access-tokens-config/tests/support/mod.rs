@@ -36,12 +36,16 @@ pub(crate) fn validator(schema: &str) -> jsonschema::Validator {
     jsonschema::options().build(&serde_json::from_str(schema).unwrap()).unwrap()
 }
 
-/// The definition that a provider's settings have in the schema.
+/// The definition that the settings of a provider, or of the store, have in the schema.
 pub(crate) fn definition(provider: &str) -> &'static str {
-    if provider == "onence" { "OnenceSettings" } else { "WorldlineSettings" }
+    match provider {
+        "store" => "StoreSettings",
+        "onence" => "OnenceSettings",
+        _ => "WorldlineSettings",
+    }
 }
 
-/// All settings that the schema has for a provider, such as `policy.refresh_at` or `password.env`.
+/// All settings that the schema has for a provider, or for the store, such as `policy.refresh_at` or `password.env`.
 pub(crate) fn settings(provider: &str) -> Vec<String> {
     let schema: Value = serde_json::from_str(&access_tokens_config::schema()).unwrap();
     let mut keys = Vec::new();

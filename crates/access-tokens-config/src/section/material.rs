@@ -7,14 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use access_tokens::{Identity, Transport};
+use access_tokens::Identity;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use zeroize::Zeroizing;
 
-use super::{Inner, text};
+use super::Section;
 use crate::{
-    error::{Origin, Problem},
-    settings::{KeyPair, Place, Proxy, SourceSettings},
+    error::{Origin, Problem, text},
+    settings::{Each, KeyPair, Place},
     tree::Node,
 };
 
@@ -36,17 +36,17 @@ enum Stands {
 }
 
 impl Referred {
-    /// All that a source refers to. Relative paths are made absolute in the settings too: they begin at the folder of the file
+    /// All that `walk` finds in the settings of a table. Relative paths are made absolute in the settings too: they begin at the folder of the file
     /// that they are written in, or those of variables at the working directory.
     pub(super) fn all(
-        settings: &mut SourceSettings,
+        walk: impl FnOnce(&mut Each<'_>),
         node: &Node,
         folder: Option<&Path>,
         problem: impl Fn(&str, String) -> Problem,
     ) -> Result<Vec<Self>, Problem> {
         let mut all = Vec::new();
         let mut outcome = Ok(());
-        settings.references(&mut |key, at, place| {
+        walk(&mut |key, at, place| {
             let place = match place {
                 Place::Variable(name) => Stands::Variable(name.as_str().to_owned()),
                 Place::File(path) => {
@@ -62,6 +62,10 @@ impl Referred {
         outcome.map(|()| all)
     }
 
+    pub(super) fn is_of(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|under| self.key.starts_with(under))
+    }
+
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.place {
             Stands::File(path) => Some(path),
@@ -72,17 +76,17 @@ impl Referred {
 
 /// What was read, by the setting that refers to it. What isn't in there can't be used, so nothing is read that
 /// [`Referred::all`] doesn't know, and watch.
-pub(super) struct Material<'a> {
-    inner: &'a Inner,
+pub(crate) struct Material<'a> {
+    section: &'a Section,
     read: BTreeMap<&'a str, (&'a Referred, Zeroizing<Vec<u8>>)>,
 }
 
-impl Inner {
+impl Section {
     /// Reads what the settings refer to whose keys begin so.
-    pub(super) fn material(&self, under: &str) -> Result<Material<'_>, Problem> {
-        let referred = self.references.iter().filter(|referred| referred.key.starts_with(under));
+    pub(crate) fn material(&self, under: &[&str]) -> Result<Material<'_>, Problem> {
+        let referred = self.references.iter().filter(|referred| referred.is_of(under));
         let read = referred.map(|referred| Ok((&*referred.key, (referred, self.read(referred)?))));
-        Ok(Material { inner: self, read: read.collect::<Result<_, Problem>>()? })
+        Ok(Material { section: self, read: read.collect::<Result<_, Problem>>()? })
     }
 
     fn read(&self, referred: &Referred) -> Result<Zeroizing<Vec<u8>>, Problem> {
@@ -114,32 +118,28 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 }
 
 impl Material<'_> {
-    pub(super) fn transport(&self) -> Result<Transport, Problem> {
-        let settings = self.inner.settings.transport();
-        let mut transport = Transport::new().connect_timeout(settings.connect_timeout.0).timeout(settings.timeout.0);
-        match &settings.proxy {
-            Some(Proxy::Url(url)) => transport = transport.proxy(url.as_str()),
-            Some(Proxy::Reference(_)) => {
-                let url = self.secret("transport.proxy")?;
-                self.inner.check_proxy("transport.proxy", &url, false)?;
-                transport = transport.proxy(url.as_str());
+    /// Root certificates, as PEM.
+    pub(crate) fn roots(&self, key: &str) -> Result<&[u8], Problem> {
+        let pem = self.bytes(key)?;
+        match check_roots(pem) {
+            Ok(()) => Ok(pem),
+            Err(what) => Err(self.section.problem(key, self.with_path(key, " ", &what))),
+        }
+    }
+
+    /// What is for who takes nothing but PEM.
+    pub(crate) fn pem(&self, key: &str) -> Result<&[u8], Problem> {
+        let bytes = self.bytes(key)?;
+        match bytes.windows(10).any(|part| part == b"-----BEGIN") {
+            true => Ok(bytes),
+            false => {
+                Err(self.section.problem(key, self.with_path(key, " ", "isn't PEM, which alone can be used here")))
             }
-            None => {}
         }
-        for index in 0..settings.roots.len() {
-            let key = format!("transport.roots[{index}]");
-            let pem = self.bytes(&key)?;
-            check_roots(pem).map_err(|what| self.inner.problem(&key, self.with_path(&key, " ", &what)))?;
-            transport = transport.add_roots_pem(pem);
-        }
-        if let Some(identity) = &settings.identity {
-            transport = transport.identity(self.identity("transport.identity", identity.key_pair())?);
-        }
-        Ok(transport)
     }
 
     /// The private key and certificate of the table at `under`.
-    pub(super) fn identity(&self, under: &str, pair: KeyPair) -> Result<Identity, Problem> {
+    pub(crate) fn identity(&self, under: &str, pair: KeyPair) -> Result<Identity, Problem> {
         let at = |name: &str| format!("{under}.{name}");
         let passphrase = pair.passphrase.then(|| self.secret(&at("passphrase"))).transpose()?;
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
@@ -161,9 +161,9 @@ impl Material<'_> {
     }
 
     /// A secret, without the line break at the end of its file.
-    pub(super) fn secret(&self, key: &str) -> Result<Zeroizing<String>, Problem> {
+    pub(crate) fn secret(&self, key: &str) -> Result<Zeroizing<String>, Problem> {
         let (referred, bytes) = self.get(key)?;
-        let refused = |what: &str| self.inner.problem(&referred.at, self.with_path(key, " ", what));
+        let refused = |what: &str| self.section.problem(&referred.at, self.with_path(key, " ", what));
         let text = std::str::from_utf8(bytes).map_err(|_| refused("isn't UTF-8"))?;
         if referred.file().is_none() {
             return Ok(Zeroizing::new(text.to_owned()));
@@ -179,8 +179,8 @@ impl Material<'_> {
     }
 
     /// Something wrong with `key`, with the path in front if what `of` refers to is a file.
-    pub(super) fn problem(&self, key: &str, of: &str, what: &str) -> Problem {
-        self.inner.problem(key, self.with_path(of, ": ", what))
+    pub(crate) fn problem(&self, key: &str, of: &str, what: &str) -> Problem {
+        self.section.problem(key, self.with_path(of, ": ", what))
     }
 
     fn with_path(&self, key: &str, between: &str, what: &str) -> String {
@@ -196,7 +196,7 @@ impl Material<'_> {
 
     fn get(&self, key: &str) -> Result<(&Referred, &[u8]), Problem> {
         let read = self.read.get(key).map(|(referred, bytes)| (*referred, bytes.as_slice()));
-        read.ok_or_else(|| self.inner.problem(key, "wasn't read"))
+        read.ok_or_else(|| self.section.problem(key, "wasn't read"))
     }
 }
 

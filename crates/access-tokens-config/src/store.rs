@@ -1,0 +1,235 @@
+//! The store that sources share their tokens through: from its settings to a handle that follows its keys.
+
+mod check;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use access_tokens::{
+    ErrorKind,
+    store::{KeyRing, SharedStore},
+};
+use access_tokens_redis::{RedisStore, RedisStoreBuilder};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{
+    environment::Environment,
+    error::{Error, Problem, text},
+    read::read_table,
+    section::{Material, Section},
+    settings::{Each, KeyPair, StoreMode, StoreSettings, StoreUrl},
+    show,
+    tree::Node,
+};
+
+/// The store of a configuration, which all of its sources share but those that say `store = false`. A clone is a further
+/// handle on the same.
+///
+/// ```
+/// use access_tokens_config::Config;
+///
+/// let config = Config::from_variables([
+///     ("ACCESS_TOKENS__STORE__URLS", "redis://redis.example:6379"),
+///     ("ACCESS_TOKENS__STORE__NAME_KEY__FILE", "/nowhere/name_key"),
+///     ("ACCESS_TOKENS__STORE__KEYS__FILE", "/nowhere/keys"),
+///     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
+///     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
+///     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
+/// ])?;
+/// let store = config.source("sims")?.store().unwrap();
+/// assert_eq!(store.servers()?, "redis://redis.example:6379");
+///
+/// let error = store.shared().unwrap_err().to_string();
+/// let place = "ACCESS_TOKENS__STORE__NAME_KEY__FILE: store.name_key.file: /nowhere/name_key can't be read: ";
+/// assert!(error.starts_with(place), "{error}");
+/// # Ok::<(), access_tokens_config::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    /// Made once: all caches of a process notice together when the store is away.
+    shared: Arc<Mutex<Option<SharedStore>>>,
+}
+
+struct Inner {
+    section: Section,
+    settings: StoreSettings,
+}
+
+impl Store {
+    /// Reads the table and checks what the types of the settings don't say. Paths in a file begin at `folder`.
+    pub(crate) fn read(node: &Node, environment: Arc<Environment>, folder: Option<&Path>) -> Result<Self, Problem> {
+        let mut settings: StoreSettings = read_table(node, "store")?;
+        let walk = |each: &mut Each<'_>| settings.references(each);
+        let section = Section::new("store".to_owned(), node.clone(), environment, folder, walk)?;
+        let inner = Inner { section, settings };
+        inner.check()?;
+        Ok(Self { inner: Arc::new(inner), shared: Arc::default() })
+    }
+
+    /// What its URLs lead to, such as `redis://redis.example:6379` or `the cluster at redis://a, redis://b`, without user names
+    /// and passwords. URLs in files and variables are read anew.
+    ///
+    /// # Errors
+    /// Where they can't be read, or aren't such URLs.
+    pub fn servers(&self) -> Result<String, Error> {
+        let inner = &self.inner;
+        let urls = inner.urls(&inner.section.material(&["urls"])?)?;
+        inner.check_urls(&urls)?;
+        let urls: Vec<_> = urls.iter().map(|(_, url)| without_user(url)).collect();
+        let urls = urls.join(", ");
+        Ok(match (inner.settings.mode, &inner.settings.master) {
+            (StoreMode::Sentinel, Some(master)) => format!("{} by the sentinels at {urls}", master.as_str()),
+            (StoreMode::Cluster, _) => format!("the cluster at {urls}"),
+            _ => urls,
+        })
+    }
+
+    /// The files that hold its URLs, passwords, keys, certificates and roots, by absolute paths.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.inner.section.files(&[""])
+    }
+
+    /// The handle that all caches of this configuration have in common. What is in files and variables is read when it is asked
+    /// for first; nothing is connected to. Its keys follow the files that they stand in, for as long as there is a handle.
+    ///
+    /// # Errors
+    /// What can't be read, isn't what it is to be, or makes no store.
+    pub fn shared(&self) -> Result<SharedStore, Error> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = &*shared {
+            return Ok(shared.clone());
+        }
+        Ok(shared.insert(self.inner.shared()?).clone())
+    }
+
+    /// What is in effect for it, as [`Config::to_toml`](crate::Config::to_toml) has it.
+    pub fn to_toml(&self) -> String {
+        show::toml(&self.inner.section, &self.inner.settings)
+    }
+
+    /// The same as JSON: the value of the key `store`.
+    pub fn to_json(&self) -> serde_json::Value {
+        show::json(&self.inner.settings)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("mode", &self.inner.settings.mode).finish_non_exhaustive()
+    }
+}
+
+/// Where the keys stand.
+const KEYS: [&str; 2] = ["name_key", "keys"];
+
+impl Inner {
+    fn shared(self: &Arc<Self>) -> Result<SharedStore, Problem> {
+        let material = self.section.material(&[""])?;
+        let shared = SharedStore::builder(self.redis(&material)?, self.key_ring(&material)?);
+        let shared = shared.timeout(self.settings.timeout.0).build();
+        let shared = shared.map_err(|error| self.section.refused("timeout", &error))?;
+        let files = self.section.files(&KEYS);
+        if !files.is_empty() {
+            // Not the handle itself, which has the files watched for as long as it is there.
+            let inner = self.clone();
+            let read = move || {
+                let keys = inner.section.material(&KEYS).and_then(|material| inner.key_ring(&material));
+                keys.map_err(|problem| access_tokens::Error::new(ErrorKind::Configuration, problem.to_string()))
+            };
+            shared.watch_keys(files, read).map_err(|error| self.section.refused("keys", &error))?;
+        }
+        Ok(shared)
+    }
+
+    fn redis(&self, material: &Material<'_>) -> Result<RedisStore, Problem> {
+        let urls = self.urls(material)?;
+        self.check_urls(&urls)?;
+        let StoreSettings { username, password, sentinel_username, sentinel_password, roots, identity, .. } =
+            &self.settings;
+        let mut redis = self.builder(urls.iter().map(|(_, url)| url.as_str()));
+        if let Some(username) = username {
+            redis = redis.username(username.as_str());
+        }
+        if password.is_some() {
+            redis = redis.password(material.secret("password")?.as_str());
+        }
+        if let Some(username) = sentinel_username {
+            redis = redis.sentinel_username(username.as_str());
+        }
+        if sentinel_password.is_some() {
+            redis = redis.sentinel_password(material.secret("sentinel_password")?.as_str());
+        }
+        for index in 0..roots.len() {
+            redis = redis.add_roots_pem(material.roots(&format!("roots[{index}]"))?);
+        }
+        if identity.is_some() {
+            let pair = KeyPair { key: true, certificate: true, pkcs12: false, passphrase: false };
+            // Which has the better words for what is wrong with them.
+            material.identity("identity", pair)?;
+            redis = redis.identity_pem(material.pem("identity.certificate")?, material.pem("identity.key")?);
+        }
+        redis.build().map_err(|error| {
+            // All else was looked at: URLs with a user name or password that doesn't fit to the others, or to what is set beside.
+            let of_tls = error.to_string().starts_with("TLS");
+            self.section.refused(if of_tls { "" } else { "urls" }, &error)
+        })
+    }
+
+    /// Its mode and prefix, which hold for all of the URLs.
+    fn builder<'a>(&self, urls: impl Iterator<Item = &'a str>) -> RedisStoreBuilder {
+        let redis = RedisStore::builder(urls).prefix(self.settings.prefix.as_str());
+        match (self.settings.mode, &self.settings.master) {
+            (StoreMode::Cluster, _) => redis.cluster(),
+            (StoreMode::Sentinel, Some(master)) => redis.sentinel(master.as_str()),
+            _ => redis,
+        }
+    }
+
+    /// The URLs, each with its key, whether they are written or referred to.
+    fn urls(&self, material: &Material<'_>) -> Result<Vec<(String, Zeroizing<String>)>, Problem> {
+        let urls = self.settings.urls.keyed("urls").into_iter();
+        urls.map(|(key, url)| {
+            let url = match url {
+                StoreUrl::Url(url) => Zeroizing::new(url.clone()),
+                StoreUrl::Reference(_) => material.secret(&key)?,
+            };
+            Ok((key, url))
+        })
+        .collect()
+    }
+
+    fn key_ring(&self, material: &Material<'_>) -> Result<KeyRing, Problem> {
+        let name_key = material.secret("name_key")?;
+        let (mut keys, mut ring) = (Vec::new(), None);
+        for (at, _) in self.settings.keys.keyed("keys") {
+            let one = material.secret(&at)?;
+            if one.trim().is_empty() {
+                return Err(material.problem(&at, &at, "holds no key; make one with `openssl rand -base64 32`"));
+            }
+            for key in one.split_whitespace() {
+                keys.push(Zeroizing::new(key.to_owned()));
+                // Made anew with each, so that it is known where the one stands that it is against.
+                ring = Some(KeyRing::from_base64(&name_key, &keys).map_err(|error| {
+                    let of_names = error.to_string().starts_with("the key of the names");
+                    let at = if of_names { "name_key" } else { &at };
+                    material.problem(at, at, &text(&error))
+                })?);
+            }
+        }
+        ring.ok_or_else(|| self.section.problem("keys", "holds no key"))
+    }
+}
+
+/// A URL as it may be shown. One that isn't a URL isn't.
+fn without_user(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return String::new() };
+    // They fail where there can't be a user name or password.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().trim_end_matches('/').to_owned()
+}
