@@ -75,12 +75,16 @@ pub(crate) struct GetArguments {
     /// The source to fetch from [default: the only one]
     #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
     pub(crate) source: Option<String>,
+    /// Make an exchange even if the store has a token, and leave the store alone
+    #[arg(long)]
+    pub(crate) fresh: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }
 
 const GET_HELP: &str = "\
-With a provider the settings come from its own variables and flags; without one, from a source of the configuration.
+With a provider the settings come from its own variables and flags; without one, from a source of the configuration. If that has
+a store, the token comes from there, or goes there for the next who asks.
 
 Examples:
   access-tokens get --config access-tokens.toml --source sims
@@ -88,7 +92,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
-    /// Configuration file (.toml or .json); variables ACCESS_TOKENS__SOURCES__... go on top [default: those alone]
+    /// Configuration file (.toml or .json); variables ACCESS_TOKENS__... go on top [default: those alone]
     // Not a path yet: an empty variable counts as unset, and clap refuses an empty path.
     #[arg(long, env = "ACCESS_TOKENS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<OsString>,
@@ -120,13 +124,15 @@ pub(crate) struct DoctorArguments {
 }
 
 const DOCTOR_HELP: &str = "\
-Steps: settings, key and certificate, name lookup, connection, TLS, clock skew, exchange, scopes. The time of `connection`
-includes the TLS handshake. A step that needs one that failed is skipped. The exchange fetches a token and drops it.
+Steps: settings, key and certificate, name lookup, connection, TLS, clock skew, exchange, scopes, store. The time of
+`connection` includes the TLS handshake. A step that needs one that failed is skipped. The exchange fetches a token and drops it.
+The store is written to and read, whatever became of the other steps; one that is away is a warning, since tokens come without.
 
 In JSON, outcome is ok, failed, warning or skipped; took_ms and next can be null, and so are name and provider where the
 configuration itself is wrong. A configuration is read as a whole: with a mistake in one source the others aren't tried.
 
-The exit code is that of the first source that has a failure, as `get` would have it; warnings alone are 0.
+The exit code is that of the first source that has a failure, as `get` would have it; for a store that is
+set up wrongly it is 2, though `get` does without it. Warnings alone are 0.
 
 Examples:
   access-tokens doctor --config access-tokens.toml

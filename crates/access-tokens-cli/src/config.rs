@@ -2,7 +2,7 @@
 
 use std::env;
 
-use access_tokens_config::{Config, Error, Source, schema};
+use access_tokens_config::{Config, Error, Source, Store, schema};
 use serde_json::Value;
 
 use crate::{
@@ -80,7 +80,14 @@ pub(crate) fn settings(source: &Source) -> Settings {
 fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
     let config = read(&arguments.config)?;
     let mut told = Vec::new();
-    for source in chosen(&config, &arguments.source)? {
+    let sources = chosen(&config, &arguments.source)?;
+    if let Some(store) = config.store().filter(|_| sources.iter().any(|source| source.store().is_some())) {
+        let problems: Vec<_> = store.shared().err().iter().flat_map(Error::problems).map(ToString::to_string).collect();
+        let servers = store.servers().map_or(String::new(), |servers| format!(" ({servers})"));
+        output::write(&format!("store: {}{servers}\n", verdict(problems.len())))?;
+        told.extend(problems);
+    }
+    for source in sources {
         // Each of the three stops at its first problem, and some of them are the same.
         let outcomes = [source.transport().err(), source.identity().err(), source.endpoint().err()];
         let mut problems: Vec<String> = Vec::new();
@@ -89,14 +96,10 @@ fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
                 problems.push(problem);
             }
         }
-        let verdict = match problems.len() {
-            0 => "ok".to_owned(),
-            1 => "1 problem".to_owned(),
-            more => format!("{more} problems"),
-        };
         output::write(&format!(
-            "{}: {verdict} ({}, {})\n",
+            "{}: {} ({}, {})\n",
             source.name(),
+            verdict(problems.len()),
             output::name(source.provider()),
             source.base_url()
         ))?;
@@ -109,17 +112,28 @@ fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
     Err(Failure::Told(2))
 }
 
+fn verdict(problems: usize) -> String {
+    match problems {
+        0 => "ok".to_owned(),
+        1 => "1 problem".to_owned(),
+        more => format!("{more} problems"),
+    }
+}
+
 fn show(arguments: &SourcesArguments, format: ConfigFormat) -> Result<(), Failure> {
     let config = read(&arguments.config)?;
     let sources = chosen(&config, &arguments.source)?;
     match format {
         ConfigFormat::Toml => {
-            let tables: Vec<_> = sources.iter().map(|source| source.to_toml()).collect();
+            let store = config.store().map(Store::to_toml);
+            let tables: Vec<_> = store.into_iter().chain(sources.iter().map(|source| source.to_toml())).collect();
             output::write(&tables.join("\n"))
         }
         ConfigFormat::Json => {
             let tables = sources.iter().map(|source| (source.name().to_owned(), source.to_json())).collect();
-            let document = Value::Object([("sources".to_owned(), Value::Object(tables))].into_iter().collect());
+            let store = config.store().map(|store| ("store".to_owned(), store.to_json()));
+            let sources = [("sources".to_owned(), Value::Object(tables))].into_iter();
+            let document = Value::Object(sources.chain(store).collect());
             output::write(&format!("{document:#}\n"))
         }
     }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use access_tokens::{
-    AccessToken, Identity, TokenEndpoint,
+    AccessToken, ErrorKind, Identity, TokenEndpoint,
     probe::{Obstacle, Probe},
 };
-use access_tokens_config::{Error, Problem, Source};
+use access_tokens_config::{Error, Problem, Source, Store};
 
 use self::report::{Examined, Outcome, Output, Step, StepName};
 use crate::{
@@ -49,6 +49,13 @@ pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     for source in sources {
         let mut examination = Examination::begin(&mut output, Some(source.name()), Some(source))?;
         examination.examine(source).await?;
+        match source.store() {
+            Some(store) => examination.store(store).await?,
+            None if config.as_ref().is_ok_and(|config| config.store().is_some()) => {
+                examination.skip(StepName::Store, "this source takes no part (store = false)")?;
+            }
+            None => examination.skip(StepName::Store, "no store is configured")?,
+        }
         examination.end()?;
     }
     output.end()
@@ -89,6 +96,7 @@ impl<'a> Examination<'a> {
         self.output.examined(self.examined)
     }
 
+    /// All that a token needs; the store isn't among that.
     async fn examine(&mut self, source: &Source) -> Result<(), Failure> {
         let begun = Instant::now();
         let transport = source.transport();
@@ -317,16 +325,57 @@ impl<'a> Examination<'a> {
         self.warn(StepName::Scopes, None, format!("{granted}; asked for, but not granted: {missing}"), Some(next))
     }
 
+    /// What no caller of a cache is told: the store doesn't work.
+    async fn store(&mut self, store: &Store) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let (shared, servers) = match (store.shared(), store.servers()) {
+            (Ok(shared), Ok(servers)) => (shared, servers),
+            (Err(error), _) | (_, Err(error)) => {
+                let problems: Vec<_> = error.problems().iter().collect();
+                return self.refused(StepName::Store, begun.elapsed(), &problems);
+            }
+        };
+        let begun = Instant::now();
+        let checked = match shared.check().await {
+            Ok(checked) => checked,
+            Err(error) => {
+                let took = Some(begun.elapsed());
+                return match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Throttled => {
+                        let next = "check that the store runs, and store.urls (with TLS also store.roots and store.identity); if \
+                                    it is only slow, raise store.timeout. Until then each instance makes its own exchanges";
+                        self.warn(StepName::Store, took, format!("{servers}: {}", chain(&error)), Some(next.to_owned()))
+                    }
+                    _ => {
+                        let next = "check store.urls, store.mode, store.username and store.password, and what the user may do \
+                                    there. Until then each instance makes its own exchanges";
+                        let detail = format!("{servers}: {error}");
+                        self.fail(StepName::Store, took, detail, next.to_owned(), failure::SETTING)
+                    }
+                };
+            }
+        };
+        let (took, skew) = (Some(checked.took()), checked.skew());
+        if skew.unsigned_abs() <= SKEWED {
+            return self.ok(StepName::Store, took, servers);
+        }
+        let off = humantime::format_duration(Duration::from_secs(skew.unsigned_abs()));
+        let side = if skew > 0 { "ahead of" } else { "behind" };
+        let detail = format!("{servers}, whose clock is {off} {side} this machine's");
+        let next = "set the clocks of the store's servers and of this machine, and let a time server keep them (NTP)";
+        self.warn(StepName::Store, took, detail, Some(next.to_owned()))
+    }
+
     /// The configuration can't be read; there is nothing to try.
     fn settings_refused(&mut self, took: Duration, problems: Vec<&Problem>) -> Result<(), Failure> {
         self.refused(StepName::Settings, took, &problems)?;
-        self.skip_rest()
+        self.skip_until(StepName::Store, self.failed)
     }
 
     fn refused(&mut self, step: StepName, took: Duration, problems: &[&Problem]) -> Result<(), Failure> {
         let detail: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let next = "correct that, and run this again".to_owned();
-        self.fail(step, Some(took), detail.join("; "), next, 2)
+        self.fail(step, Some(took), detail.join("; "), next, failure::SETTING)
     }
 
     fn ok(&mut self, step: StepName, took: Option<Duration>, detail: String) -> Result<(), Failure> {

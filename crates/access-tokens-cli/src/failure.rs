@@ -29,7 +29,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Local(_) => LOCAL,
-            Self::Setting(_) => 2,
+            Self::Setting(_) => SETTING,
             Self::Token { error, .. } => exit_code(error),
             Self::Told(code) => *code,
         })
@@ -68,9 +68,12 @@ impl From<access_tokens_config::Error> for Failure {
 /// The exit code of what is wrong on this machine.
 pub(crate) const LOCAL: u8 = 1;
 
+/// The exit code of a setting that is wrong.
+pub(crate) const SETTING: u8 = 2;
+
 pub(crate) fn exit_code(error: &access_tokens::Error) -> u8 {
     match error.kind() {
-        ErrorKind::Configuration => 2,
+        ErrorKind::Configuration => SETTING,
         ErrorKind::Credentials | ErrorKind::Request => 3,
         ErrorKind::Throttled | ErrorKind::Unavailable => 4,
         _ => 5,

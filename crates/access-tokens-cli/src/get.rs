@@ -7,10 +7,12 @@ use std::{
     io::{IsTerminal, stderr},
     path::{Path, PathBuf},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
-use access_tokens::{Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
+use access_tokens::{AccessToken, Error, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
+use access_tokens_config::Source;
 
 use crate::{
     arguments::{GetArguments, OnenceArguments, OutputArguments, Provider, WorldlineArguments},
@@ -39,7 +41,12 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
         }
         None => {
             let source = config::one(&arguments.config, arguments.source.as_deref())?;
-            get(&source.endpoint()?, config::settings(&source), &arguments.output).await
+            let settings = config::settings(&source);
+            if source.store().is_none() || arguments.fresh {
+                return get(&source.endpoint()?, settings, &arguments.output).await;
+            }
+            let token = shared(&source).await?.map_err(|error| Failure::Token { error, settings })?;
+            print(source.provider(), &token, &arguments.output)
         }
     }
 }
@@ -47,11 +54,24 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
 async fn get(client: &dyn TokenEndpoint, settings: Settings, output: &OutputArguments) -> Result<(), Failure> {
     let provider = client.provider();
     let token = answer(provider, client.exchange()).await.map_err(|error| Failure::Token { error, settings })?;
+    print(provider, &token, output)
+}
+
+/// The token that the fleet has, or else one that it has from then on.
+async fn shared(source: &Source) -> Result<Result<Arc<AccessToken>, Error>, Failure> {
+    let cache = source.cache()?;
+    let token = answer(source.provider(), cache.token()).await.map(|token| token.to_owned());
+    // Waits until the store has it.
+    cache.shutdown().await;
+    Ok(token)
+}
+
+fn print(provider: &str, token: &AccessToken, output: &OutputArguments) -> Result<(), Failure> {
     if !token.missing_scopes().is_empty() {
         let name = output::name(provider);
         warn(&format!("{name} didn't grant {}; check the subscription's scopes", token.missing_scopes()));
     }
-    output::token(provider, &token, output.format)
+    output::token(provider, token, output.format)
 }
 
 /// Waits for the answer of a provider; after two seconds of it, a word to whoever sits and waits, too.

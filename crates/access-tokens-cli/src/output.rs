@@ -1,6 +1,9 @@
 //! What goes to stdout: tokens in the four formats, and tables.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    time::Duration,
+};
 
 use access_tokens::AccessToken;
 use comfy_table::{Table, presets};
@@ -81,8 +84,15 @@ pub(crate) fn redacted(token: &AccessToken) -> String {
 pub(crate) fn remaining(token: &AccessToken) -> String {
     token.remaining().map_or_else(
         || "unknown".to_owned(),
-        |left| humantime::format_duration(std::time::Duration::from_secs(left.as_secs())).to_string(),
+        |left| humantime::format_duration(Duration::from_secs(left.as_secs())).to_string(),
     )
+}
+
+/// What the provider said; of a token that grew older in a store, what is left of that. In seconds.
+fn expires_in(token: &AccessToken) -> Option<u64> {
+    let (said, left) = (token.expires_in()?, token.remaining()?);
+    let is_new = said.saturating_sub(left) < Duration::from_secs(5);
+    Some(if is_new { said } else { left }.as_secs())
 }
 
 fn expires_at(token: &AccessToken) -> Option<String> {
@@ -104,7 +114,7 @@ fn json(provider: &str, token: &AccessToken) -> Result<String, Failure> {
         provider,
         access_token: token.secret(),
         token_type: token.token_type(),
-        expires_in: token.expires_in().map(|span| span.as_secs()),
+        expires_in: expires_in(token),
         expires_at: expires_at(token),
         scopes: token.scopes().iter().collect(),
         user_id: token.user_id(),

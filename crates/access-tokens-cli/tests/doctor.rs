@@ -7,18 +7,20 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../../access-tokens-redis/tests/support/mod.rs"]
+mod redis;
 mod support;
 
 use std::{
     net::TcpListener,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Fault, Sandbox, Worldline};
 use rcgen::{BasicConstraints, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
-    io::{AsyncReadExt, copy_bidirectional},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional},
     net::TcpStream,
 };
 use tokio_rustls::{
@@ -30,7 +32,10 @@ use tokio_rustls::{
     },
 };
 
-use self::support::{Folder, Said, certificate, named, payments, same, signing, sims};
+use self::{
+    redis::{RedisServer, Reply, redis_or_skip},
+    support::{Folder, Said, certificate, named, payments, same, signing, sims, store},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_well() {
@@ -181,6 +186,79 @@ async fn fewer_scopes_than_asked_for() {
     told("scopes_missing", &Folder::new(), &payments(&sandbox), 0);
 }
 
+/// The store is of no concern to the other steps: away it is a warning, and wrongly set a failure of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn store_that_cant_be_used() {
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    let sims = sims(&sandbox.onence_base_url());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away = store(&format!("redis://127.0.0.1:{port}"));
+    let without = sims.replace("sims]", "alone]") + "store = false\n";
+    told("store_connection_refused", &folder, &format!("{away}{sims}{without}"), 0);
+
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    told("store_is_slow", &folder, &format!("{}timeout = \"100ms\"\n{sims}", store(&url)), 0);
+    // What isn't Redis.
+    let url = sandbox.url().replace("http:", "redis:");
+    told("store_is_something_else", &folder, &format!("{}{sims}", store(&url)), 2);
+
+    folder.write("short", "aHVudGVyMg==");
+    told("store_key_is_wrong", &folder, &format!("{}{sims}", away.replace("\"keys\"", "\"short\"")), 2);
+    let unknown = away.replace("urls", "url");
+    told("store_unknown_key", &folder, &format!("{unknown}{sims}"), 2);
+
+    // The provider's failure stays one beside it, and decides.
+    folder.write("wrong", "planted-wrong");
+    let rejected = sims.replace("\"password\" }", "\"wrong\" }");
+    told("store_beside_a_failed_exchange", &folder, &format!("{away}{rejected}"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store() {
+    if !redis_or_skip("what doctor says of a store") {
+        return;
+    }
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    let sims = sims(&sandbox.onence_base_url());
+    let with = |server: &RedisServer, more: &str| format!("{}{more}{sims}", store(&server.url()));
+    let server = RedisServer::start_with(&["--requirepass", "planted-passphrase"]);
+    folder.write("store-password", "planted-passphrase\n");
+    folder.write("wrong", "planted-wrong\n");
+    let password = "password = { file = \"store-password\" }\n";
+    told("store_is_well", &folder, &with(&server, password), 0);
+    told("store_wants_a_password", &folder, &with(&server, ""), 2);
+    told("store_wrong_password", &folder, &with(&server, "password = { file = \"wrong\" }\n"), 2);
+
+    let words = ["ACL", "SETUSER", "reader", "on", ">planted-passphrase", "~*", "+get"];
+    assert!(!matches!(server.command(&words), Reply::Error(_)));
+    told("store_no_permission", &folder, &with(&server, &format!("username = \"reader\"\n{password}")), 2);
+    let sentinel =
+        format!("mode = \"sentinel\"\nmaster = \"m\"\n{}", password.replace("password =", "sentinel_password ="));
+    told("store_is_no_sentinel", &folder, &with(&server, &sentinel), 2);
+
+    assert!(!matches!(server.command(&["CONFIG", "SET", "maxmemory", "1"]), Reply::Error(_)));
+    told("store_out_of_memory", &folder, &with(&server, password), 0);
+    server.stop();
+    told("store_stands_still", &folder, &with(&server, password), 0);
+    server.cont();
+}
+
+/// Its clock matters to nobody but who looks for one that is off.
+#[tokio::test(flavor = "multi_thread")]
+async fn store_with_another_clock() {
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    let sims = sims(&sandbox.onence_base_url());
+    for (name, seconds) in [("store_clock_ahead", 120), ("store_clock_behind", -120)] {
+        told(name, &folder, &format!("{}{sims}", store(&clockwork(seconds).await)), 0);
+    }
+    for (seconds, mark) in [(3, "ok    store"), (10, "warn  store")] {
+        folder.write("config.toml", format!("{}{sims}", store(&clockwork(seconds).await)));
+        let said = folder.run(&["doctor", "--config", "config.toml"], &[]);
+        assert!(said.code == 0 && said.stdout.contains(mark), "{seconds}: {}", said.stdout);
+    }
+}
+
 /// Each of its two requests may take as long as the transport lets it, and no longer.
 #[test]
 fn a_server_that_hangs() {
@@ -210,7 +288,7 @@ async fn json_for_machines() {
         let sources = document["sources"].as_array().unwrap();
         assert_eq!(sources.len(), if chosen.is_empty() { 2 } else { 1 });
         for source in sources {
-            assert_eq!(source["steps"].as_array().unwrap().len(), 8);
+            assert_eq!(source["steps"].as_array().unwrap().len(), 9);
             assert_eq!(source["ok"], source["name"] == "payments");
         }
         if name != "json_both" {
@@ -281,6 +359,57 @@ async fn no_secret_is_shown_even_in_the_log() {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"-._~+/=".contains(c));
         assert!(words.filter(|word| word.len() > 100).all(|word| !sandbox.accepts(word)), "a token: {text}");
     }
+}
+
+/// A server that does what the store asks of Redis, with a clock that is off by so many seconds; its URL. Redis itself has the
+/// machine's clock.
+async fn clockwork(seconds: i64) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (reader, mut writer) = stream.into_split();
+        let (mut reader, mut value) = (BufReader::new(reader), Vec::new());
+        while let Some(words) = command(&mut reader).await {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap()
+                .as_secs()
+                .saturating_add_signed(seconds)
+                .to_string();
+            let bulk = |bytes: &[u8]| [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+            let answer = match &*words {
+                // A script, its number of keys, the key and the longest value; then, to change it, what is expected and the new.
+                [eval, _, _, _, _] if eval.starts_with(b"EVAL") => {
+                    [b"*3\r\n", &*bulk(&value), &bulk(now.as_bytes()), &bulk(b"0")].concat()
+                }
+                [eval, .., new, _] if eval.starts_with(b"EVAL") => {
+                    value = new.clone();
+                    b"*1\r\n:1\r\n".to_vec()
+                }
+                _ => b"+OK\r\n".to_vec(),
+            };
+            writer.write_all(&answer).await.unwrap();
+        }
+    });
+    url
+}
+
+/// The words of one; none at the end.
+async fn command(reader: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Vec<Vec<u8>>> {
+    async fn number(reader: &mut (impl AsyncBufReadExt + Unpin)) -> Option<usize> {
+        let mut line = String::new();
+        reader.read_line(&mut line).await.ok()?;
+        line.trim_end().get(1..)?.parse().ok()
+    }
+    let mut words = Vec::new();
+    for _ in 0..number(reader).await? {
+        let mut word = vec![0; number(reader).await? + 2];
+        reader.read_exact(&mut word).await.ok()?;
+        word.truncate(word.len() - 2);
+        words.push(word);
+    }
+    Some(words)
 }
 
 /// Takes the report for a snapshot.

@@ -26,10 +26,12 @@ pub(super) enum StepName {
     Exchange,
     #[serde(rename = "scopes")]
     Scopes,
+    #[serde(rename = "store")]
+    Store,
 }
 
 impl StepName {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Settings,
         Self::Key,
         Self::Lookup,
@@ -38,6 +40,7 @@ impl StepName {
         Self::Clock,
         Self::Exchange,
         Self::Scopes,
+        Self::Store,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -50,6 +53,7 @@ impl StepName {
             Self::Clock => "clock skew",
             Self::Exchange => "exchange",
             Self::Scopes => "scopes",
+            Self::Store => "store",
         }
     }
 }

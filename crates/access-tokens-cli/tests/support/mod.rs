@@ -14,14 +14,18 @@ use regex::{Captures, Regex};
 use tempfile::TempDir;
 
 /// None of these may be in any output.
-pub const SECRETS: [&str; 5] = [
+pub const SECRETS: [&str; 6] = [
     "sandbox-password",
     "sandbox-secret",
     "planted-passphrase",
     "planted-wrong",
+    STORE_KEY,
     // `sandbox@1nce.example:sandbox-password`, as it is sent.
     "c2FuZGJveEAxbmNlLmV4YW1wbGU6c2FuZGJveC1wYXNzd29yZA==",
 ];
+
+/// 32 bytes in base64.
+const STORE_KEY: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
 pub struct Folder(TempDir);
 
@@ -37,6 +41,8 @@ impl Folder {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.write("password", "sandbox-password\n");
         folder.write("secret", "sandbox-secret\n");
+        folder.write("name_key", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n");
+        folder.write("keys", format!("{STORE_KEY}\n"));
         folder
     }
 
@@ -61,6 +67,11 @@ impl Folder {
         }
         said
     }
+}
+
+/// The store, with the keys in the folder. Further settings of it may follow, and then the sources.
+pub fn store(url: &str) -> String {
+    format!("[store]\nurls = \"{url}\"\nname_key = {{ file = \"name_key\" }}\nkeys = {{ file = \"keys\" }}\n")
 }
 
 /// A source at 1NCE with the sandbox's credentials.
@@ -123,6 +134,8 @@ pub fn same(text: &str) -> String {
         (r"(no address of \S+): .*", "$1: [the system's words]"),
         (r"(accepts no connection): .*", "$1: [the system's words]"),
         (r"(broke off the TLS handshake): .*", "$1: [the system's words]"),
+        (r"(is Redis running there\?): .*", "$1: [the system's words]"),
+        (r"(a maxmemory-policy that evicts): .*", "$1: [Redis' words]"),
         (r"(gives no connection to [^:]*): .*", "$1: [the system's words]"),
         (r"/\S*/\.tmp\w+/", ""),
         (r"(can't be read): .*", "$1: [the system's words]"),
