@@ -2,6 +2,7 @@
 
 mod bare;
 mod endpoint;
+mod fleet;
 mod hot_path;
 mod library;
 mod ours;
@@ -13,6 +14,7 @@ mod scenarios;
 use std::{
     env,
     io::{Write, stdout},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -39,6 +41,15 @@ enum Command {
         /// say nothing and there is no verdict
         #[arg(long, value_parser = scale, default_value_t = 1.0)]
         seconds_scale: f64,
+    },
+    /// A fleet of up to 100,000 instances over a day, in virtual time (about a quarter of an hour). Writes docs/fleet.md and its pictures
+    Fleet {
+        /// Where to write them
+        #[arg(long, default_value = "docs")]
+        docs: PathBuf,
+        /// Tries one size of fleet, and writes nothing
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        instances: Option<u32>,
     },
     /// Nanoseconds for one token from a warm cache
     HotPath {
@@ -74,8 +85,12 @@ async fn main() -> ExitCode {
 
 /// Whether every limit is met.
 async fn run(command: Command) -> Result<bool, Error> {
-    without_proxy()?;
+    if !matches!(command, Command::Fleet { .. }) {
+        without_proxy()?;
+    }
     let (table, verdicts) = match command {
+        Command::Fleet { instances: Some(instances), .. } => fleet::try_out(instances)?,
+        Command::Fleet { docs, instances: None } => fleet::document(&docs)?,
         Command::Scenarios { only, seconds_scale } => {
             let (table, verdicts) = scenarios::run(&only, seconds_scale).await?;
             (table, if seconds_scale == 1.0 { verdicts } else { Vec::new() })
