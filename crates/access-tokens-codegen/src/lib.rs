@@ -24,7 +24,7 @@ mod source;
 use std::{collections::BTreeMap, path::Path};
 
 pub use error::{Error, Finding};
-pub use outline::outline;
+pub use outline::{Line, crate_outline, outline};
 pub use regen::{Change, Outcome, Regen, xtask};
 pub use source::Spec;
 
