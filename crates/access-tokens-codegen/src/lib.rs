@@ -25,6 +25,8 @@ use std::{collections::BTreeMap, path::Path};
 
 pub use error::{Error, Finding};
 pub use outline::{Line, crate_outline, outline};
+#[cfg(feature = "regen")]
+pub use regen::changes::{Effect, SpecChange, spec_changes};
 pub use regen::{Change, Outcome, Regen, xtask};
 pub use source::Spec;
 

@@ -20,7 +20,7 @@ pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
     if findings.is_empty() { Ok(()) } else { Err(Error::Preflight { file, findings }) }
 }
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 struct Preflight<'a> {
     document: &'a Value,
@@ -136,7 +136,7 @@ fn called(operation: &Value, method: &str, path: &str) -> String {
 }
 
 /// Whether a member holds values rather than OpenAPI: an example, a default, an extension.
-fn holds_values(key: &str, value: &Value) -> bool {
+pub(crate) fn holds_values(key: &str, value: &Value) -> bool {
     match key {
         "example" | "examples" | "enum" => true,
         // Of a set of responses it is one.

@@ -1,5 +1,8 @@
 //! What `cargo xtask regen` does: works out every generated file, and compares or writes.
 
+#[cfg(feature = "regen")]
+pub(crate) mod changes;
+
 use std::{
     collections::BTreeMap,
     fs, io,
