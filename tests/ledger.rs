@@ -75,5 +75,5 @@ fn specs() -> Vec<Spec> {
 }
 
 fn specs_of(quirk: &Quirk) -> Vec<Spec> {
-    specs().into_iter().filter(|spec| quirk.provider == "both" || quirk.provider == spec.module).collect()
+    specs().into_iter().filter(|spec| quirk.provider == ledger::ALL || quirk.provider == spec.module).collect()
 }

@@ -10,6 +10,9 @@ use crate::{Error, overlay, source};
 /// The ledger's file name in `specs/`.
 pub(crate) const FILE: &str = "quirks.yaml";
 
+/// The provider of a quirk that every spec has.
+pub const ALL: &str = "all";
+
 /// One place where a spec and the truth disagree.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,8 +20,11 @@ pub(crate) const FILE: &str = "quirks.yaml";
 pub struct Quirk {
     /// Unique, in kebab case; overlay actions name it as `x-quirk`.
     pub id: String,
-    /// The raw module of the spec, or `both`.
+    /// The raw module of the spec, or [`ALL`].
     pub provider: String,
+    /// The provider as people know it.
+    #[serde(skip)]
+    pub provider_name: String,
     /// JSON pointers into the spec as published, and what stands there: of an object the members that matter, `null` for one
     /// that isn't there. Empty for a quirk of the server that no line of the spec shows.
     #[serde(default)]
@@ -63,21 +69,25 @@ pub enum Handling {
 /// Reads the ledger from the folder `specs`.
 ///
 /// # Errors
-/// The file can't be read, isn't a list of quirks, or names an id twice.
+/// The file can't be read, isn't a ledger, or names an id twice.
 pub fn read(specs: &Path) -> Result<Vec<Quirk>, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Ledger {
+        /// Module to name; a module without one is called as it is.
+        #[serde(default)]
+        providers: BTreeMap<String, String>,
         quirks: Vec<Quirk>,
     }
     let path = specs.join(FILE);
     let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
     // Through the reader of specs first, since it finds doubled keys.
     let value = source::parse(FILE, &text)?;
-    let Ledger { quirks } = serde_json::from_value(value).map_err(|e| Error::document(FILE, e))?;
+    let Ledger { providers, mut quirks } = serde_json::from_value(value).map_err(|e| Error::document(FILE, e))?;
     let mut ids = std::collections::BTreeSet::new();
-    for quirk in &quirks {
-        if !ids.insert(&quirk.id) {
+    for quirk in &mut quirks {
+        quirk.provider_name = providers.get(&quirk.provider).unwrap_or(&quirk.provider).clone();
+        if !ids.insert(quirk.id.clone()) {
             return Err(Error::document(FILE, format!("the id `{}` stands twice", quirk.id)));
         }
     }
@@ -88,15 +98,11 @@ pub fn read(specs: &Path) -> Result<Vec<Quirk>, Error> {
 pub(crate) fn table(quirks: &[Quirk]) -> String {
     let rows = quirks.iter().map(|quirk| {
         let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-        let provider = match quirk.provider.as_str() {
-            "onence" => "1NCE",
-            "worldline" => "Worldline",
-            other => other,
-        };
         let handled: Vec<_> = quirk.handled.iter().map(|handling| format!("{handling:?}").to_lowercase()).collect();
         format!(
-            "| `{}` | {provider} | {} | {} | {} |\n",
+            "| `{}` | {} | {} | {} | {} |\n",
             quirk.id,
+            cell(&quirk.provider_name),
             cell(&quirk.spec),
             cell(&quirk.truth),
             handled.join(", ")

@@ -1,6 +1,8 @@
 //! OpenAPI Overlay 1.0, stricter than the standard: an action must name its quirk and what it expects to find, and it
 //! must find it. An action that no longer applies means that upstream changed, and a workaround nobody needs is deleted.
 
+use std::collections::BTreeSet;
+
 use roas_overlay::{
     apply::Apply,
     common::apply::{compile_path, locate},
@@ -9,10 +11,15 @@ use roas_overlay::{
 };
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, ledger};
 
-/// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order.
-pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<Vec<String>, Error> {
+/// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order. `ledger` has the ids there are.
+pub(crate) fn apply(
+    file: &str,
+    overlay: Value,
+    ledger: &BTreeSet<String>,
+    document: &mut Value,
+) -> Result<Vec<String>, Error> {
     let no_overlay = |e: &dyn std::fmt::Display| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}"));
     let overlay: Overlay = serde_json::from_value(overlay).map_err(|e| no_overlay(&e))?;
     overlay.validate(Default::default()).map_err(|e| no_overlay(&e))?;
@@ -28,6 +35,9 @@ pub(crate) fn apply(file: &str, overlay: Value, document: &mut Value) -> Result<
             |what: String| Error::document(file, format!("actions[{index}] (target {}): {what}", action.target));
         let quirk = extension(action, "x-quirk").map_err(wrong)?;
         let quirk = quirk.as_str().ok_or_else(|| wrong("x-quirk must be text".to_owned()))?.to_owned();
+        if !ledger.contains(&quirk) {
+            return Err(wrong(format!("x-quirk names `{quirk}`, which {} doesn't have", ledger::FILE)));
+        }
         let was = extension(action, "x-was").map_err(wrong)?;
         if was.as_object().is_some_and(|was| was.is_empty()) {
             return Err(wrong("x-was expects nothing".to_owned()));

@@ -3,6 +3,7 @@
 
 mod operation;
 mod schema;
+mod value;
 
 use std::collections::BTreeMap;
 

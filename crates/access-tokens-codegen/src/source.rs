@@ -8,13 +8,13 @@ use std::{
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, overlay};
+use crate::{Error, ledger, overlay};
 
 const SPEC_ENDING: &str = ".openapi.yaml";
 const OVERLAY_ENDING: &str = ".overlay.yaml";
 /// Names that the raw crate or its generated code has for something else, and the ledger's word for every provider.
 const RESERVED: [&str; 12] = [
-    "both",
+    ledger::ALL,
     "core",
     "generated",
     "hooks",
@@ -122,7 +122,8 @@ fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
         let (file, text) = read(path)?;
         let overlay = parse(&file, &text)?;
         spec.inputs.push((file.clone(), sha256(&text)));
-        spec.quirks = overlay::apply(&file, overlay, &mut spec.document)?;
+        let quirks = ledger::read(folder)?.into_iter().map(|quirk| quirk.id).collect();
+        spec.quirks = overlay::apply(&file, overlay, &quirks, &mut spec.document)?;
     }
     Ok(spec)
 }

@@ -35,6 +35,12 @@ impl<'a> Preflight<'a> {
                 }
                 let id = operation.get("operationId").and_then(Value::as_str);
                 self.operation = Some(called(operation, method, path));
+                if operation.get("x-dropshot-pagination").is_some() {
+                    self.find(
+                        format!("{pointer}/x-dropshot-pagination"),
+                        "the generator would write a stream that needs a crate which isn't here; remove it",
+                    );
+                }
                 match id {
                     None => self.find(&pointer, "`operationId` is missing; the method would have no name"),
                     Some(id) => {
@@ -142,10 +148,14 @@ impl<'a> Preflight<'a> {
             let Some(node) = self.resolve(&schema_place, schema) else { continue };
             let array = node.value.get("type").is_some_and(|kind| kind == "array");
             if value["in"] == "query" {
+                let items = node.value.get("items").filter(|_| array);
+                if let Some(what) = items.and_then(|items| self.unprintable(&schema_place, items, 0)).filter(nests) {
+                    self.find(&schema_place, format!("{what} in an array compiles and then fails at each call"));
+                }
                 if array && value.get("explode") == Some(&Value::Bool(false)) {
                     self.find(format!("{place}/explode"), "the generator sends each item by itself (`explode: true`)");
                 }
-            } else if let Some(what) = unprintable(node.value) {
+            } else if let Some(what) = self.unprintable(&schema_place, schema, 0) {
                 self.find(schema_place, format!("{what} can't be put into a path or header"));
             }
             if value["in"] == "header"
@@ -158,6 +168,25 @@ impl<'a> Preflight<'a> {
             if parameters.get(name.as_str()).is_none_or(|node| node.value["in"] != "path") {
                 self.find(item_pointer, format!("no path parameter `{name}` is declared"));
             }
+        }
+    }
+
+    /// What a schema is that has no text to be put into a path or header.
+    fn unprintable(&mut self, pointer: &str, schema: &'a Value, depth: usize) -> Option<&'static str> {
+        let schema = self.resolve(pointer, schema)?.value;
+        let branches = ["oneOf", "anyOf", "allOf"].into_iter().filter_map(|key| schema.get(key)?.as_array());
+        let branches: Vec<_> = branches.flatten().collect();
+        match schema.get("type").and_then(Value::as_str) {
+            Some("array") => Some("an array"),
+            Some("object") => Some("an object"),
+            _ if schema.get("properties").is_some() => Some("an object"),
+            _ if schema.get("nullable") == Some(&Value::Bool(true)) => Some("a value that may be null"),
+            _ if schema.get("format").is_some_and(|format| format == "password") => Some("a value that is redacted"),
+            // Its text would be JSON, with quotes around it.
+            None if branches.is_empty() && schema.get("enum").is_none() => Some("a value of any type"),
+            // One that nests deeper isn't told apart by anybody.
+            _ if depth < 16 => branches.into_iter().find_map(|branch| self.unprintable(pointer, branch, depth + 1)),
+            _ => None,
         }
     }
 
@@ -268,6 +297,9 @@ impl<'a> Preflight<'a> {
         for (status, response) in responses.iter().filter(|(status, _)| !status.starts_with("x-")) {
             let place = format!("{pointer}/{status}");
             let Some(node) = self.resolve(&place, response) else { continue };
+            if !node.value.get("description").is_some_and(Value::is_string) {
+                self.find(&node.pointer, "a response needs a `description`");
+            }
             if status == "101" {
                 self.find(place, "a change of protocol isn't supported");
                 continue;
@@ -358,13 +390,7 @@ fn template(path: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// What a schema is that has no text to be put into a path or header.
-fn unprintable(schema: &Value) -> Option<&'static str> {
-    match schema.get("type").and_then(Value::as_str) {
-        Some("array") => Some("an array"),
-        Some("object") => Some("an object"),
-        _ if schema.get("nullable") == Some(&Value::Bool(true)) => Some("a value that may be null"),
-        _ if schema.get("format").is_some_and(|format| format == "password") => Some("a value that is redacted"),
-        _ => None,
-    }
+/// Whether it is more than one text.
+fn nests(what: &&str) -> bool {
+    matches!(*what, "an array" | "an object")
 }

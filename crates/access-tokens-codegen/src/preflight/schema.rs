@@ -14,8 +14,13 @@ impl<'a> Preflight<'a> {
         self.one_rust_name("/components/schemas", schemas.keys(), "schemas", rust_type);
         for (name, schema) in schemas {
             let pointer = format!("/components/schemas/{}", escape(name));
-            if rust_type(name) == "Default" {
-                self.find(&pointer, "a type called `Default` hides the trait that generated code uses; rename it");
+            let hidden = match rust_type(name).as_str() {
+                "Default" => Some("a type called `Default` hides the trait"),
+                "Ok" | "Err" => Some("a type called `Ok` or `Err` hides the results"),
+                _ => None,
+            };
+            if let Some(hidden) = hidden {
+                self.find(&pointer, format!("{hidden} that generated code uses; rename it"));
             }
             self.types.insert(rust_type(name), Node { pointer: pointer.clone(), value: schema });
             self.circle(name, &pointer, schema);
@@ -43,6 +48,21 @@ impl<'a> Preflight<'a> {
             if map.get(exclusive) == Some(&Value::Bool(true)) && !map.contains_key(bound) {
                 self.find(pointer, format!("`{exclusive}` has no meaning without `{bound}`"));
             }
+        }
+        self.values(pointer, schema, map);
+        if map.get("type").is_some_and(|kind| kind == "boolean") && map.contains_key("format") {
+            self.find(format!("{pointer}/format"), "the generator knows no `format` of a boolean; remove it");
+        }
+        // Serde knows arrays of up to 32 items.
+        let length = map.get("minItems").filter(|least| map.get("maxItems") == Some(least)).and_then(Value::as_u64);
+        if length.is_some_and(|length| length > 32) {
+            self.find(pointer, "an array of a fixed length has 32 items at most; take `minItems` out");
+        }
+        if map.get("allOf").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            self.find(format!("{pointer}/allOf"), "there is nothing to merge; remove it");
+        }
+        if map.get("not").is_some_and(|not| not.get("enum").is_none()) && !map.contains_key("type") {
+            self.find(format!("{pointer}/not"), "of `not` alone no type can be made; remove it");
         }
         if map.get("format").and_then(Value::as_str) == Some("password") {
             self.secret(pointer, map);
@@ -134,8 +154,9 @@ impl<'a> Preflight<'a> {
     /// of that name, it is silently taken for it. Gives the name.
     fn type_name(&mut self, pointer: &str, schema: &'a Value, name: &str) -> String {
         let name = rust_type(schema.get("title").and_then(Value::as_str).unwrap_or(name));
-        let becomes_type =
-            ["properties", "enum", "oneOf", "anyOf", "allOf"].iter().any(|key| schema.get(key).is_some());
+        let becomes_type = ["properties", "enum", "oneOf", "anyOf", "allOf", "minLength", "maxLength"]
+            .iter()
+            .any(|key| schema.get(key).is_some());
         // A component is called by its key.
         let inline = pointer.matches('/').count() != 3 || !pointer.starts_with("/components/schemas/");
         if becomes_type && inline {
@@ -174,7 +195,11 @@ impl<'a> Preflight<'a> {
         let mut next = vec![schema];
         let mut seen = Vec::new();
         while let Some(schema) = next.pop() {
-            next.extend(schema.get("allOf").and_then(Value::as_array).into_iter().flatten());
+            for key in ["allOf", "oneOf", "anyOf"] {
+                let branches = schema.get(key).and_then(Value::as_array).into_iter().flatten();
+                // With several to choose from, one may be the schema itself.
+                next.extend(branches.clone().filter(|_| key == "allOf" || branches.clone().count() == 1));
+            }
             let Some(reference) = schema.get("$ref").and_then(Value::as_str) else { continue };
             if reference == format!("#/components/schemas/{}", escape(name)) {
                 self.find(pointer, "leads back to itself");
