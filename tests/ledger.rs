@@ -9,7 +9,7 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use access_tokens_codegen::{
     Spec, generate,
@@ -22,6 +22,50 @@ fn every_pointer_still_holds() {
         for spec in specs_of(&quirk) {
             assert_eq!(quirk.gone(&spec.upstream), [""; 0], "{}: {}: fixed upstream?", quirk.id, spec.file());
         }
+    }
+}
+
+/// `cargo xtask regen` calls a quirk fixed where this holds, and looks it up at places that must not be misspelt.
+#[test]
+fn what_a_fixed_specification_would_say_isnt_said_today() {
+    let mut checked = 0;
+    for quirk in quirks().iter().filter(|quirk| !quirk.fixed.is_empty()) {
+        for spec in specs_of(quirk) {
+            assert!(!quirk.is_fixed(&spec.upstream), "{}: {} is fixed upstream", quirk.id, spec.file());
+            for pointer in quirk.fixed.keys() {
+                assert!(spec.upstream.pointer(pointer).is_some(), "{}: nothing is at {pointer}", quirk.id);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "{checked}");
+}
+
+/// So that a report can say which lines are to go with a quirk.
+#[test]
+fn code_that_handles_a_quirk_names_it_and_the_other_way_round() {
+    fn sources(path: &Path) -> String {
+        if path.is_file() {
+            return fs::read_to_string(path).unwrap();
+        }
+        fs::read_dir(path).unwrap().map(|entry| sources(&entry.unwrap().path())).collect()
+    }
+    let code = [(Handling::Facade, "crates/access-tokens/src"), (Handling::Hook, "crates/access-tokens-raw/hooks.rs")];
+    for (handling, place) in code {
+        // A comment says `Quirk an-id` or `Quirks an-id, another-id`, wherever its lines break.
+        let text = sources(place.as_ref()).replace("//", " ");
+        let words: Vec<_> = text.split_whitespace().collect();
+        let mut named = BTreeSet::new();
+        for (index, _) in words.iter().enumerate().filter(|(_, word)| ["Quirk", "Quirks"].contains(word)) {
+            for word in &words[index + 1..] {
+                named.insert(word.trim_matches(['.', ',']).to_owned());
+                if !word.ends_with(',') {
+                    break;
+                }
+            }
+        }
+        let handled = quirks().into_iter().filter(|quirk| quirk.handled.contains(&handling)).map(|quirk| quirk.id);
+        assert_eq!(named, handled.collect(), "{place}");
     }
 }
 

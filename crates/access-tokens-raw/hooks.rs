@@ -62,8 +62,9 @@ impl fmt::Debug for Authentication {
 /// Before a request is sent.
 pub fn pre(authentication: &Authentication, request: &mut reqwest::Request) {
     let headers = request.headers_mut();
-    // The generator sends its own convention to servers that never asked for it.
+    // The generator sends its own convention to servers that never asked for it. Quirk api-version-header.
     headers.remove("api-version");
+    // Quirk onence-basic-scheme-ignored.
     if let Some(basic) = &authentication.0 {
         headers.insert(AUTHORIZATION, basic.clone());
     }
@@ -74,6 +75,7 @@ pub fn pre(authentication: &Authentication, request: &mut reqwest::Request) {
 /// # Errors
 /// What `client` says.
 pub async fn exec(client: &reqwest::Client, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+    // Quirk endless-answers.
     let response: http::Response<reqwest::Body> = client.execute(request).await?.into();
     Ok(response.map(|body| reqwest::Body::wrap(Limited::new(body, BODY_LIMIT))).into())
 }

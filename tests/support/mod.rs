@@ -1,6 +1,8 @@
 //! A server that gives one literal answer and keeps what it was sent, so that tests see the bytes on the wire.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
+pub mod work_tree;
+
 use std::sync::{Arc, Mutex};
 
 use access_tokens::{Transport, onence, worldline};

@@ -22,21 +22,13 @@ pub enum Error {
         /// What is wrong, with line and column where the parser gave them.
         reason: String,
     },
-    /// An overlay action no longer fits its spec.
-    #[error(
-        "{file}: actions[{index}] (quirk `{quirk}`, target {target}): {reason}; fixed upstream? If so, delete the action and its quirk"
-    )]
+    /// Overlay actions that no longer fit their spec; of each quirk the first.
+    #[error("{}", told(.file, .misfits))]
     Overlay {
         /// The overlay file.
         file: String,
-        /// The action's place in the list, from 0.
-        index: usize,
-        /// The action's `x-quirk`.
-        quirk: String,
-        /// The action's JSONPath.
-        target: String,
-        /// What didn't fit.
-        reason: String,
+        /// The actions, in their order.
+        misfits: Vec<Misfit>,
     },
     /// The generator would panic on this spec, or write code that doesn't compile or is unsafe to use.
     #[error("{file}: the generator can't use this specification:{}", list(.findings))]
@@ -64,6 +56,38 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+}
+
+/// An overlay action that doesn't find what it expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Misfit {
+    /// The action's place in the list, from 0.
+    pub index: usize,
+    /// The action's `x-quirk`.
+    pub quirk: String,
+    /// The action's JSONPath.
+    pub target: String,
+    /// What didn't fit.
+    pub reason: String,
+}
+
+impl Misfit {
+    pub(crate) fn new(index: usize, quirk: &str, target: &str, reason: String) -> Self {
+        Self { index, quirk: quirk.to_owned(), target: target.to_owned(), reason }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, quirk, target, reason } = self;
+        write!(f, "actions[{index}] (quirk `{quirk}`, target {target}): {reason}; ")?;
+        f.write_str("fixed upstream? If so, delete the action and its quirk")
+    }
+}
+
+fn told(file: &str, misfits: &[Misfit]) -> String {
+    misfits.iter().map(|misfit| format!("{file}: {misfit}")).collect::<Vec<_>>().join("\n")
 }
 
 /// One thing in a spec that the generator can't use.

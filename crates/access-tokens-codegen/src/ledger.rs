@@ -29,6 +29,10 @@ pub struct Quirk {
     /// that isn't there. Empty for a quirk of the server that no line of the spec shows.
     #[serde(default)]
     pub pointers: BTreeMap<String, Value>,
+    /// What stands at these pointers once upstream has fixed it, told in the same way; `null` for what is gone. Empty where no
+    /// specification could.
+    #[serde(default)]
+    pub fixed: BTreeMap<String, Value>,
     /// What the spec says.
     pub spec: String,
     /// What is true, and how we know.
@@ -48,6 +52,15 @@ impl Quirk {
             .filter(|(pointer, was)| !holds(pointer, was))
             .map(|(pointer, _)| pointer.as_str())
             .collect()
+    }
+
+    /// Whether `spec`, the document as published, says what the ledger calls right.
+    pub fn is_fixed(&self, spec: &Value) -> bool {
+        let right = |(pointer, right): (&String, &Value)| match spec.pointer(pointer) {
+            Some(found) => overlay::holds(found, right),
+            None => right.is_null(),
+        };
+        !self.fixed.is_empty() && self.fixed.iter().all(right)
     }
 }
 
@@ -94,6 +107,7 @@ pub fn read(specs: &Path) -> Result<Vec<Quirk>, Error> {
     Ok(quirks)
 }
 
+#[cfg(feature = "regen")]
 /// The ledger as the Markdown table that the README shows.
 pub(crate) fn table(quirks: &[Quirk]) -> String {
     let rows = quirks.iter().map(|quirk| {

@@ -18,16 +18,16 @@ pub mod ledger;
 mod outline;
 mod overlay;
 mod preflight;
+#[cfg(feature = "regen")]
 mod regen;
 mod source;
 
 use std::{collections::BTreeMap, path::Path};
 
-pub use error::{Error, Finding};
+pub use error::{Error, Finding, Misfit};
 pub use outline::{Line, crate_outline, outline};
 #[cfg(feature = "regen")]
-pub use regen::changes::{Effect, SpecChange, spec_changes};
-pub use regen::{Change, Outcome, Regen, xtask};
+pub use regen::{Change, Effect, Outcome, Regen, SpecChange, Xtask, spec_changes};
 pub use source::Spec;
 
 /// What one run of [`generate`] makes.

@@ -11,9 +11,10 @@ use roas_overlay::{
 };
 use serde_json::Value;
 
-use crate::{Error, ledger};
+use crate::{Error, Misfit, ledger};
 
-/// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order. `ledger` has the ids there are.
+/// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order. `ledger` has the ids there are. Of
+/// each quirk the first action that doesn't fit is told, since the next ones build on it.
 pub(crate) fn apply(
     file: &str,
     overlay: Value,
@@ -21,20 +22,25 @@ pub(crate) fn apply(
     document: &mut Value,
 ) -> Result<Vec<String>, Error> {
     let no_overlay = |e: &dyn std::fmt::Display| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}"));
-    let overlay: Overlay = serde_json::from_value(overlay).map_err(|e| no_overlay(&e))?;
-    overlay.validate(Default::default()).map_err(|e| no_overlay(&e))?;
+    let overlay: Overlay = serde_path_to_error::deserialize(overlay).map_err(|e| no_overlay(&e))?;
 
     let spec = file.replace(".overlay.", ".openapi.");
     if overlay.extends.as_ref().is_some_and(|extends| *extends != spec) {
         return Err(Error::document(file, format!("`extends` must name {spec}, the specification beside it")));
     }
 
+    let upstream = document.clone();
     let mut quirks = Vec::new();
+    let mut misfits: Vec<Misfit> = Vec::new();
     for (index, action) in overlay.actions.iter().enumerate() {
-        let wrong =
-            |what: String| Error::document(file, format!("actions[{index}] (target {}): {what}", action.target));
+        let named = extension(action, "x-quirk").ok().and_then(Value::as_str).map(|quirk| format!("quirk `{quirk}`, "));
+        let named = format!("actions[{index}] ({}target {})", named.unwrap_or_default(), action.target);
+        let wrong = |what: String| Error::document(file, format!("{named}: {what}"));
         let quirk = extension(action, "x-quirk").map_err(wrong)?;
         let quirk = quirk.as_str().ok_or_else(|| wrong("x-quirk must be text".to_owned()))?.to_owned();
+        if action.update.is_none() && !action.is_remove() {
+            return Err(wrong("there is neither `update` nor `remove: true`".to_owned()));
+        }
         if !ledger.contains(&quirk) {
             return Err(wrong(format!("x-quirk names `{quirk}`, which {} doesn't have", ledger::FILE)));
         }
@@ -42,45 +48,67 @@ pub(crate) fn apply(
         if was.as_object().is_some_and(|was| was.is_empty()) {
             return Err(wrong("x-was expects nothing".to_owned()));
         }
-        let misfit = |reason: String| Error::Overlay {
-            file: file.to_owned(),
-            index,
-            quirk: quirk.clone(),
-            target: action.target.clone(),
-            reason,
+        let reason = match fit(action, was, document, &upstream) {
+            Fit::Yes => None,
+            Fit::No(reason) => Some(reason),
+            Fit::Wrong(what) => return Err(wrong(what)),
         };
-
-        let path = compile_path(&action.target).map_err(|e| misfit(format!("isn't a JSONPath: {e}")))?;
-        let matches = locate(document, &path);
-        if matches.is_empty() {
-            return Err(misfit("matches nothing".to_owned()));
-        }
-        for pointer in &matches {
-            let found = document.pointer(pointer).unwrap_or(&Value::Null);
-            // What is removed is lost, so it must be known whole; an update leaves the rest as it is.
-            let as_expected = if action.is_remove() {
-                equals(found, was, action.target.ends_with(".properties"))
-            } else {
-                holds(found, was)
-            };
-            if !as_expected {
-                return Err(misfit(format!("the expected value (x-was: {was}) isn't at {pointer}")));
-            }
-            let update = action.update.as_ref().filter(|_| !action.is_remove());
-            if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {
-                return Err(wrong(format!("x-was doesn't say what `{key}` was")));
-            }
-        }
-
+        // What doesn't fit is applied all the same, so that the next actions find what they expect.
         let before = document.clone();
         let alone = Overlay { actions: vec![action.clone()], ..overlay.clone() };
-        alone.apply(document, Default::default()).map_err(|e| misfit(e.kind.to_string()))?;
-        if *document == before {
-            return Err(misfit("changes nothing".to_owned()));
-        }
+        let applied = match alone.apply(document, Default::default()) {
+            Ok(_) if *document == before => Some("changes nothing".to_owned()),
+            Ok(_) => None,
+            Err(e) => Some(e.kind.to_string()),
+        };
+        misfits.extend(reason.or(applied).map(|reason| Misfit::new(index, &quirk, &action.target, reason)));
         quirks.push(quirk);
     }
-    Ok(quirks)
+    // After the actions, whose own messages say more.
+    overlay.validate(Default::default()).map_err(|e| no_overlay(&e))?;
+    let mut told = BTreeSet::new();
+    misfits.retain(|misfit| told.insert(misfit.quirk.clone()));
+    if misfits.is_empty() { Ok(quirks) } else { Err(Error::Overlay { file: file.to_owned(), misfits }) }
+}
+
+/// Whether an action finds what it expects.
+enum Fit {
+    Yes,
+    /// The specification is another.
+    No(String),
+    /// The action is wrong whatever the specification says.
+    Wrong(String),
+}
+
+fn fit(action: &Action, was: &Value, document: &Value, upstream: &Value) -> Fit {
+    let path = match compile_path(&action.target) {
+        Ok(path) => path,
+        Err(e) => return Fit::Wrong(format!("the target isn't a JSONPath: {e}")),
+    };
+    let matches = locate(document, &path);
+    if matches.is_empty() && !locate(upstream, &path).is_empty() {
+        return Fit::Wrong("matches nothing any more, since an action before it took that away".to_owned());
+    }
+    if matches.is_empty() {
+        return Fit::No("matches nothing".to_owned());
+    }
+    for pointer in &matches {
+        let found = document.pointer(pointer).unwrap_or(&Value::Null);
+        // What is removed is lost, so it must be known whole; an update leaves the rest as it is.
+        let as_expected = if action.is_remove() {
+            equals(found, was, action.target.ends_with(".properties"))
+        } else {
+            holds(found, was)
+        };
+        if !as_expected {
+            return Fit::No(format!("the expected value (x-was: {was}) isn't at {pointer}"));
+        }
+        let update = action.update.as_ref().filter(|_| !action.is_remove());
+        if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {
+            return Fit::Wrong(format!("x-was doesn't say what `{key}` was"));
+        }
+    }
+    Fit::Yes
 }
 
 fn extension<'a>(action: &'a Action, key: &str) -> Result<&'a Value, String> {

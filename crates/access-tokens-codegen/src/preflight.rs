@@ -21,6 +21,18 @@ pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
     if findings.is_empty() { Ok(()) } else { Err(Error::Preflight { file, findings }) }
 }
 
+/// Whether this is a document of the OpenAPI version that all else here speaks of.
+pub(crate) fn version(document: &Value) -> Result<(), Finding> {
+    let refused = |pointer: &str, reason: String| Err(Finding { pointer: pointer.to_owned(), operation: None, reason });
+    match document.get("openapi") {
+        Some(Value::String(version)) if version.trim().starts_with("3.0.") => Ok(()),
+        Some(version) => {
+            refused("/openapi", format!("version {version} isn't supported, only 3.0.x; convert the file to 3.0"))
+        }
+        None => refused("", "there is no `openapi` member; is it an OpenAPI file?".to_owned()),
+    }
+}
+
 pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 struct Preflight<'a> {
@@ -57,20 +69,10 @@ impl<'a> Preflight<'a> {
     }
 
     fn run(&mut self) {
-        match self.document.get("openapi") {
-            Some(Value::String(version)) if version.trim().starts_with("3.0.") => {}
-            Some(version) => {
-                self.find(
-                    "/openapi",
-                    format!("version {version} isn't supported, only 3.0.x; convert the file to 3.0"),
-                );
-                // Everything below is written for 3.0.
-                return;
-            }
-            None => {
-                self.find("", "there is no `openapi` member; is it an OpenAPI file?");
-                return;
-            }
+        if let Err(finding) = version(self.document) {
+            // Everything below is written for 3.0.
+            self.findings.push(finding);
+            return;
         }
         match self.document.pointer("/info/version").and_then(Value::as_str) {
             Some(version) if version.bytes().all(|b| (0x20..0x7f).contains(&b)) => {}

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, ledger, overlay};
 
-const SPEC_ENDING: &str = ".openapi.yaml";
+pub(crate) const SPEC_ENDING: &str = ".openapi.yaml";
+/// What the snapshot of a specification after its overlay is called, beside that of its client.
+pub(crate) const OVERLAID: &str = "_overlaid";
 const OVERLAY_ENDING: &str = ".overlay.yaml";
 /// Names that the raw crate or its generated code has for something else, and the ledger's word for every provider.
 const RESERVED: [&str; 12] = [
@@ -80,6 +82,31 @@ pub(crate) fn load_all(folder: &Path) -> Result<Vec<Spec>, Error> {
     modules.into_iter().map(|module| load(folder, module)).collect()
 }
 
+/// The modules of the specs in the folder `specs` of `root`, in the order of their names; none where there is no folder.
+#[cfg(feature = "regen")]
+pub(crate) fn modules(root: &Path) -> Vec<String> {
+    let names = names(&root.join("specs")).unwrap_or_default();
+    names.iter().filter_map(|name| name.strip_suffix(SPEC_ENDING)).map(ToOwned::to_owned).collect()
+}
+
+/// Whether a spec may be called so.
+pub(crate) fn check_module(module: &str) -> Result<(), String> {
+    if RESERVED.contains(&module) {
+        return Err(format!("`{module}` has another meaning in the raw crate; name the file otherwise"));
+    }
+    if module == "gen" || syn::parse_str::<syn::Ident>(module).is_err() || module != module.to_lowercase() {
+        return Err(format!(
+            "`{module}` can't be a Rust module; name the file with a lower-case letter first, then letters, digits and `_`"
+        ));
+    }
+    if module.ends_with(OVERLAID) {
+        return Err(format!(
+            "`{module}` ends in {OVERLAID}, as the snapshots of overlaid specifications do; name the file otherwise"
+        ));
+    }
+    Ok(())
+}
+
 fn names(folder: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
@@ -95,20 +122,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
 
 fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
     let (file, text) = read(folder.join(format!("{module}{SPEC_ENDING}")))?;
-    if RESERVED.contains(&module) {
-        return Err(Error::document(
-            file,
-            format!("`{module}` has another meaning in the raw crate; name the file otherwise"),
-        ));
-    }
-    if syn::parse_str::<syn::Ident>(module).is_err() || module != module.to_lowercase() {
-        return Err(Error::document(
-            file,
-            format!(
-                "`{module}` can't be a Rust module; name the file with a lower-case letter first, then letters, digits and `_`"
-            ),
-        ));
-    }
+    check_module(module).map_err(|reason| Error::document(&file, reason))?;
     let upstream = parse(&file, &text)?;
     let mut spec = Spec {
         module: module.to_owned(),
@@ -141,6 +155,11 @@ fn sha256(text: &str) -> String {
 /// YAML text to a JSON document. A key that stands twice is an error: parsed straight into JSON, the last would win in
 /// silence.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
+    // A byte order mark says nothing in UTF-8, and the parser would take it for a document of its own.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with('<') {
+        return Err(Error::document(file, "is an HTML or XML page, not YAML; is it an error page that was saved?"));
+    }
     let mut yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| Error::document(file, e))?;
     yaml.apply_merge().map_err(|e| Error::document(file, e))?;
     match to_json(yaml, String::new()).map_err(|reason| Error::document(file, reason))? {

@@ -97,6 +97,9 @@ fn requests() {
         ("undeclared members are welcome", PETS, |s| drop(s.cut("/components/schemas/Query/additionalProperties"))),
         ("another server", NCE, |s| s.put("/servers/0/url", json!("https://api.1nce.example/management-api"))),
         ("a further server", NCE, |s| s.put("/servers/1", json!({"url": "https://eu.1nce.example"}))),
+        ("a further server, which is the first", NCE, |s| {
+            s.at("/servers").as_array_mut().unwrap().insert(0, json!({"url": "https://eu.1nce.example"}));
+        }),
         ("servers in another order", PETS, |s| s.at("/servers").as_array_mut().unwrap().reverse()),
         ("another default stage", PETS, |s| s.put("/servers/1/variables/stage/default", json!("test"))),
         ("a stage gone", PETS, |s| drop(s.cut("/servers/1/variables/stage/enum/1"))),

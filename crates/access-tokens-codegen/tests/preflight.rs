@@ -81,7 +81,7 @@ fn files_that_arent_specs_are_refused_with_the_place() {
     insta::assert_snapshot!("files_that_arent_specs", messages);
 }
 
-/// What it makes is compiled by the root package's tests.
+/// What it makes is compiled by `tests/third_api.rs`.
 #[test]
 fn what_the_generator_can_use_passes() {
     let folder = tempfile::tempdir().unwrap();

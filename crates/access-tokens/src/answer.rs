@@ -83,6 +83,7 @@ impl Asked<'_> {
 
     /// A token, if the answer 200 holds one that can be used.
     fn granted(&self, granted: Granted) -> Result<AccessToken, Error> {
+        // Quirks onence-nothing-required, worldline-required-members.
         let secret = granted.access_token.ok_or_else(|| self.contract("there is no access_token in it"))?;
         match granted.token_type {
             Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
@@ -96,6 +97,7 @@ impl Asked<'_> {
             Some(scope) => Scopes::from_answer(&self.redacted(&scope).replace(token.secret(), REDACTED)),
             None => self.scopes.clone(),
         };
+        // Quirk worldline-fewer-scopes.
         let missing = self.scopes.without(&scopes);
         if !missing.is_empty() {
             tracing::warn!(provider = self.provider, %missing, "fewer scopes were granted than asked for");
@@ -111,6 +113,7 @@ impl Asked<'_> {
     }
 
     /// `expires_in` in seconds, as an integer, a float or a numeric string.
+    // Quirks onence-expires-in-as-text, worldline-expires-in-type.
     fn expires_in(&self, value: &Value) -> Result<Duration, Error> {
         let seconds = match value {
             Value::Number(number) => number.as_f64(),
@@ -138,7 +141,8 @@ impl Asked<'_> {
             Raw::ResponseBodyError(e) if e.is_timeout() => self.not_reached(e),
             Raw::ResponseBodyError(e) => self.broken(e),
             Raw::InvalidResponsePayload(body, e) => {
-                // The parser's words quote the body, and the body may be a token: only its place is told.
+                // The parser's words quote the body, and the body may be a token: only its place is told. Quirk
+                // errors-that-print-the-body.
                 let (length, line, column) = (body.len(), e.line(), e.column());
                 self.contract(&format!("it isn't a token response (at line {line}, column {column} of {length} bytes)"))
             }
@@ -167,6 +171,7 @@ impl Asked<'_> {
         self.error(ErrorKind::Unavailable, message).with_source(error.without_url())
     }
 
+    // Quirks onence-404-without-body, worldline-two-error-codes.
     async fn rejected(&self, response: reqwest::Response) -> Error {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
@@ -208,6 +213,7 @@ impl Asked<'_> {
     }
 
     /// The error code and description of either provider's shape; a gateway before the server may speak the other's.
+    // Quirks onence-400-typed-as-the-200, worldline-400-inline.
     fn code_and_description(&self, body: &[u8]) -> (Option<String>, Option<String>) {
         use raw::{onence::types::BearerToken400, worldline::types::ErrorResponse};
         let onence: BearerToken400 = serde_json::from_slice(body).unwrap_or_default();
@@ -262,6 +268,7 @@ const TOO_LONG: &str = "it is longer than 64 KiB";
 const REDACTED: &str = "[redacted]";
 
 /// A member as text whatever JSON type it came in; a list's items with spaces between.
+// Quirk worldline-scope-as-text.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,

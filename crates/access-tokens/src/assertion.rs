@@ -256,6 +256,7 @@ impl ClientAssertion {
         let mut jti = [0; 16];
         rand::SecureRandom::fill(&rand::SystemRandom::new(), &mut jti)
             .map_err(|_| configuration("this machine gives no random numbers"))?;
+        // Quirk worldline-assertion-claims.
         let claims = Claims {
             iss: &self.client_id,
             sub: &self.client_id,

@@ -171,6 +171,7 @@ impl fmt::Debug for Client {
 }
 
 /// The schema says `userId` and `scope`, its example `user_id` and `score`; the servers were seen with either.
+// Quirks onence-user-id-spelling, onence-scope-spelling.
 fn granted(answer: raw::types::BearerToken200) -> Granted {
     let member = |names: [&str; 2]| {
         names.iter().filter_map(|name| answer.extra.get(*name)).map(SecretValue::expose).find(|value| !value.is_null())
@@ -197,6 +198,7 @@ pub enum ErrorCode {
     /// The body isn't JSON.
     UnsupportedContentTypeError,
     /// A code that the specification doesn't list.
+    // Quirk onence-closed-error-codes.
     Unknown(String),
 }
 

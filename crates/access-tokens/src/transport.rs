@@ -146,6 +146,7 @@ impl Transport {
             builder = configure(builder);
         }
         builder = builder
+            // Quirk redirects-followed.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

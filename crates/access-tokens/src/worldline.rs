@@ -111,6 +111,7 @@ pub struct Client {
 impl Client {
     /// A client of the server at `base_url`, which ends in `/auth`. The specification names no host; Worldline does, at
     /// onboarding, as it does the realm.
+    // Quirk worldline-relative-server.
     pub fn builder(
         base_url: impl Into<String>,
         realm: Realm,
@@ -126,6 +127,7 @@ impl Client {
         }
     }
 
+    // Quirks worldline-form-one-of, worldline-constants-as-strings.
     async fn body(&self) -> Result<raw::types::PosttokenBody, Error> {
         let grant_type = "client_credentials".to_owned();
         let scope = self.scopes.to_string();

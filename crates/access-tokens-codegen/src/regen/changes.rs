@@ -531,6 +531,8 @@ const SHOWN: usize = 60;
 
 fn plain(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    // Without what could steer a terminal.
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -540,7 +542,7 @@ fn short(value: &Value) -> bool {
 }
 
 /// A value for a line of text.
-fn show(value: &Value) -> String {
+pub(super) fn show(value: &Value) -> String {
     let text = plain(value);
     let cut: String = text.chars().take(SHOWN).collect();
     if cut == text { format!("`{text}`") } else { format!("`{cut}…`") }

@@ -33,6 +33,7 @@ impl Realm {
         if name.is_empty() || name.len() > 255 {
             return refused("must be 1 to 255 bytes long");
         }
+        // Quirk worldline-realm-unrestricted.
         if name == "." || name == ".." || name.trim() != name {
             return refused("must not be . or .., or begin or end with white space");
         }

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::Effect;
 
+const STACK: usize = 1 << 30;
+
 /// Its findings; `None` if it can't compare these documents.
 pub(super) struct Compatibility(Option<Vec<Finding>>);
 
@@ -37,7 +39,12 @@ impl Compatibility {
         }
         let (mut old, mut new) = (old.clone(), new.clone());
         leave_out_what_panics(&mut old, &mut new);
-        let found = quietly(|| compare(&old, &new).ok());
+        // A long chain of references takes it as deep; of this much stack only what is used costs anything.
+        let found = std::thread::scope(|scope| {
+            let compare = || quietly(|| compare(&old, &new).ok());
+            let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, compare);
+            thread.ok().and_then(|thread| thread.join().ok()).flatten()
+        });
         Self(found.flatten().map(|changes| changes.into_iter().flat_map(findings).collect()))
     }
 

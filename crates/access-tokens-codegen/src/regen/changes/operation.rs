@@ -416,11 +416,9 @@ impl<'a> Walk<'a> {
             let what = format!("server `{}` became `{}`", old.text("url"), new.text("url"));
             self.say(Effect::BreakingForRequests, &new.pointer, what);
             let both = Node::pair(Some(old), Some(new), format!("server `{}`", new.text("url")));
-            return self.object(&both, |walk, key, member, server| {
-                if key != "url" {
-                    walk.server_member(key, member, server);
-                }
-            });
+            let mut members = both.members().unwrap_or_default();
+            members.retain(|(key, _)| *key != "url");
+            return self.judge(members, &both, Self::server_member);
         }
         for server in &came {
             self.say(Effect::Compatible, &server.pointer, format!("server `{}` was added", server.text("url")));
@@ -432,11 +430,12 @@ impl<'a> Walk<'a> {
         let order = |these: &[Node<'a>], those: &[Node<'a>]| -> Vec<_> {
             these.iter().filter(|server| has(those, server)).map(|server| server.text("url").to_owned()).collect()
         };
-        if order(&old, &new) != order(&new, &old) {
+        let first = |servers: &[Node<'a>]| servers.first().map(|server| server.text("url").to_owned());
+        if order(&old, &new) != order(&new, &old) || first(&old) != first(&new) {
             self.say(
                 Effect::Unknown,
                 pair.pointer(),
-                "the servers stand in another order, and the first is the usual one",
+                "another server stands first now, or they stand in another order; the first is the usual one",
             );
         }
     }

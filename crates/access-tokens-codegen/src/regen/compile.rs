@@ -1,0 +1,128 @@
+//! Whether the workspace still compiles with a new raw client, and what a second opinion says of the facade's surface.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::SystemTime,
+};
+
+use proc_macro2::{TokenStream, TokenTree};
+use serde_json::Value;
+
+use crate::Error;
+
+/// The errors of the compiler, as `place: message`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Errors {
+    /// In the generated code.
+    pub(crate) raw: Vec<String>,
+    /// In the facade, once the generated code compiles.
+    pub(crate) facade: Vec<String>,
+}
+
+/// Compiles the facade with all its features, and so the raw clients as a service has them, in the workspace `root`.
+///
+/// Cargo tells packages apart by their place within the workspace. In a target folder that two copies of it share, what was
+/// compiled of one passes for the other's, if only it is newer than the other's files. So `target` is no other command's, one
+/// run at a time has it, and what it compiles is newer than all before.
+pub(crate) fn check(root: &Path, target: &Path) -> Result<Errors, Error> {
+    let lock = target.join("lock");
+    fs::create_dir_all(target).map_err(|e| Error::io(target, e))?;
+    let locked = fs::File::create(&lock).and_then(|lock| fs4::FileExt::lock(&lock).map(|()| lock));
+    let _locked = locked.map_err(|e| Error::io(&lock, e))?;
+    let pinned = format!("{}/mod.rs", super::files::PINNED);
+    for file in [&pinned, "crates/access-tokens-raw/lib.rs", "crates/access-tokens/src/lib.rs"] {
+        let path = root.join(file);
+        let touched = fs::File::options().append(true).open(&path);
+        touched.and_then(|file| file.set_modified(SystemTime::now())).map_err(|e| Error::io(&path, e))?;
+    }
+    let mut cargo = cargo(root, target);
+    cargo.args(["check", "--locked", "--package", "access-tokens", "--all-features", "--message-format", "json"]);
+    let output = cargo.output().map_err(|e| Error::io(Path::new("cargo"), e))?;
+    let mut errors = Errors::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+        let message = line.get("message").unwrap_or(&Value::Null);
+        // The sum at the end has no place.
+        let Some(place) = place(message).filter(|_| message.get("level").and_then(Value::as_str) == Some("error"))
+        else {
+            continue;
+        };
+        let text = |pointer| message.pointer(pointer).and_then(Value::as_str);
+        let code = text("/code/code").map(|code| format!("[{code}] ")).unwrap_or_default();
+        let told = format!("{place}: {code}{}", text("/message").unwrap_or_default());
+        let raw = line.pointer("/target/name").and_then(Value::as_str) == Some("access_tokens_raw");
+        if raw { &mut errors.raw } else { &mut errors.facade }.push(told);
+    }
+    if !output.status.success() && errors == Errors::default() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::document("cargo check", said.trim()));
+    }
+    Ok(errors)
+}
+
+/// Where the compiler points at, without the folders that are this machine's.
+fn place(message: &Value) -> Option<String> {
+    let spans = message.get("spans")?.as_array()?;
+    let span = spans.iter().find(|span| span.get("is_primary").and_then(Value::as_bool) == Some(true))?;
+    let file = span.get("file_name")?.as_str()?;
+    // Generated code is included from a folder of cargo's.
+    let file = match file.rsplit_once("/out/") {
+        Some((_, name)) => format!("{}/{name}", super::files::PINNED),
+        None => file.to_owned(),
+    };
+    Some(format!("{file}:{}", span.get("line_start")?))
+}
+
+/// Whether cargo-semver-checks is installed.
+pub(crate) fn has_semver_checks(root: &Path, target: &Path) -> bool {
+    let version = cargo(root, target).args(["semver-checks", "--version"]).stderr(Stdio::null()).output();
+    version.is_ok_and(|output| output.status.success())
+}
+
+/// What cargo-semver-checks says of the facade beside `before`.
+pub(crate) fn second_opinion(root: &Path, before: &Path, target: &Path) -> String {
+    let mut checks = cargo(root, target);
+    checks.args(["semver-checks", "--package", "access-tokens", "--all-features", "--color", "never"]);
+    checks.arg("--baseline-root").arg(before);
+    let said = match checks.output() {
+        Ok(output) => [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat(),
+        Err(e) => e.to_string(),
+    };
+    let wanted = |line: &&str| line.trim_start().starts_with("---") || line.contains("Summary");
+    let lines: Vec<_> = said.lines().filter(wanted).map(str::trim).collect();
+    if lines.is_empty() { format!("failed: {}", said.trim()) } else { lines.join("; ") }
+}
+
+fn cargo(root: &Path, target: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).env("CARGO_TARGET_DIR", target);
+    cargo
+}
+
+/// Whether two pieces of Rust differ in no more than comments and docs.
+pub(crate) fn same_code(one: &str, other: &str) -> bool {
+    fn without_docs(tokens: TokenStream) -> Vec<String> {
+        let mut kept: Vec<String> = Vec::new();
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => {
+                    let inside = without_docs(group.stream());
+                    if inside.first().is_some_and(|first| first == "doc") && kept.last().is_some_and(|last| last == "#")
+                    {
+                        kept.pop();
+                    } else {
+                        kept.push(format!("{:?}{inside:?}", group.delimiter()));
+                    }
+                }
+                token => kept.push(token.to_string()),
+            }
+        }
+        kept
+    }
+    match (one.parse::<TokenStream>(), other.parse::<TokenStream>()) {
+        (Ok(one), Ok(other)) => without_docs(one) == without_docs(other),
+        _ => one == other,
+    }
+}
