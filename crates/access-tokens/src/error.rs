@@ -7,6 +7,8 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
+use crate::Setting;
+
 /// Why there is no token. Cheap to clone, so that all who waited for one exchange can have it.
 ///
 /// ```
@@ -62,6 +64,8 @@ impl ErrorKind {
 struct Inner {
     kind: ErrorKind,
     message: String,
+    setting: Option<Setting>,
+    item: Option<usize>,
     provider: Option<String>,
     status: Option<u16>,
     code: Option<String>,
@@ -79,6 +83,8 @@ impl Error {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
+            setting: None,
+            item: None,
             provider: None,
             status: None,
             code: None,
@@ -94,6 +100,18 @@ impl Error {
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// Adds the setting that is wrong.
+    #[must_use]
+    pub fn with_setting(self, setting: Setting) -> Self {
+        self.with(|inner| inner.setting = Some(setting))
+    }
+
+    /// Adds which item of a setting with several is wrong, counted from 0.
+    #[must_use]
+    pub fn with_item(self, item: usize) -> Self {
+        self.with(|inner| inner.item = Some(item))
     }
 
     /// Adds the time that the server asked to wait.
@@ -161,6 +179,17 @@ impl Error {
         self.0.kind
     }
 
+    /// The setting that is wrong, where one is.
+    pub fn setting(&self) -> Option<Setting> {
+        self.0.setting
+    }
+
+    /// Which item of [that setting](Self::setting) is wrong, counted from 0, where it has several: one of the roots, of the keys or
+    /// of the URLs of a store.
+    pub fn item(&self) -> Option<usize> {
+        self.0.item
+    }
+
     /// Whether the same request may succeed later: [`Throttled`](ErrorKind::Throttled) and
     /// [`Unavailable`](ErrorKind::Unavailable).
     pub fn is_retryable(&self) -> bool {
@@ -207,6 +236,8 @@ impl fmt::Debug for Error {
         let Inner {
             kind,
             message,
+            setting,
+            item,
             provider,
             status,
             code,
@@ -223,6 +254,8 @@ impl fmt::Debug for Error {
                 debug.field(name, value);
             }
         };
+        some("setting", setting.as_ref().map(|value| value as _));
+        some("item", item.as_ref().map(|value| value as _));
         some("provider", provider.as_ref().map(|value| value as _));
         some("status", status.as_ref().map(|value| value as _));
         some("code", code.as_ref().map(|value| value as _));

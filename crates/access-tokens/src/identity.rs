@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 #[cfg(feature = "probe")]
 pub(crate) use self::certificate::system_time;
 pub(crate) use self::{certificate::Certificates, key::PrivateKey};
-use crate::{Error, ErrorKind, rotation};
+use crate::{Error, ErrorKind, SecretFile};
 
 /// A private key and the chain of certificates that belongs to it.
 ///
@@ -241,9 +241,8 @@ impl<'a> Named<'a> {
 const KEY: &str = "the private key";
 const CERTIFICATES: &str = "the certificate";
 
-/// What is in a file; wiped when it goes.
 struct Read {
-    bytes: Zeroizing<Vec<u8>>,
+    file: SecretFile,
     name: String,
 }
 
@@ -258,12 +257,15 @@ impl Read {
 
     fn new(path: &Path, what: &str) -> Result<Self, Error> {
         let name = format!("{what} in {}", path.display());
-        let bytes = rotation::read(path).map_err(|e| configuration(format!("{name}: it can't be read: {e}")))?;
-        Ok(Self { bytes, name })
+        let file = SecretFile::read(path).map_err(|e| {
+            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+            configuration(format!("{name}: it can't be read: {cause}"))
+        })?;
+        Ok(Self { file, name })
     }
 
     fn named(&self) -> Named<'_> {
-        Named { bytes: &self.bytes, name: self.name.clone() }
+        Named { bytes: self.file.bytes(), name: self.name.clone() }
     }
 }
 

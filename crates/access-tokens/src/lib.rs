@@ -83,6 +83,8 @@ pub mod onence;
 pub mod reqwest;
 mod rotation;
 mod scopes;
+mod secret_file;
+mod setting;
 pub mod store;
 pub mod testing;
 mod token;
@@ -97,6 +99,8 @@ pub use error::{Error, ErrorKind};
 pub use identity::Identity;
 pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
+pub use secret_file::SecretFile;
+pub use setting::Setting;
 pub use token::AccessToken;
 pub use transport::Transport;
 #[cfg(feature = "probe")]

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-pub(crate) use self::files::{Files, Watched, read};
+pub(crate) use self::files::{Files, Watched};
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
     endpoint::{Rotation, Rotations},

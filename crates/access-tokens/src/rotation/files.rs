@@ -5,19 +5,16 @@
 
 use std::{
     error::Error as _,
-    fs::{self, File},
-    io::{self, Read},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
 };
 
 use aws_lc_rs::digest;
-use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, secret_file::read_regular};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -122,27 +119,9 @@ fn run() {
 }
 
 fn look(paths: &[PathBuf]) -> Seen {
-    let digest = |path| {
-        let content = read(path).ok()?;
+    let digest = |path: &PathBuf| {
+        let content = read_regular(path).ok()?;
         Some(digest::digest(&digest::SHA256, &content).as_ref().to_vec())
     };
-    paths.iter().map(|path| digest(path)).collect()
-}
-
-/// More than any key with its chain.
-const LONGEST: u64 = 1024 * 1024;
-
-/// What is in a file: an ordinary one, since a pipe or device may give no end or nothing, and be empty for whoever reads next.
-pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    // Looked at first, since opening a pipe waits for its writer.
-    let length = match fs::metadata(path)? {
-        data if !data.is_file() => return refused("it isn't a file but a folder, a pipe or a device"),
-        data if data.len() > LONGEST => return refused("it is longer than 1 MiB"),
-        data => data.len(),
-    };
-    // As much room as it takes at the start: growing would leave copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
-    File::open(path)?.take(LONGEST).read_to_end(&mut content)?;
-    Ok(content)
+    paths.iter().map(digest).collect()
 }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use access_tokens_raw::progenitor_client::encode_path;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, Setting};
 
 /// The name of a realm, as given at onboarding. It becomes a segment of the request's path and nothing else: a name that
 /// would leave its segment, such as `..`, is refused.
@@ -25,19 +25,20 @@ impl Realm {
     /// Checks the name.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if it is empty, `.`, `..` or longer than 255 bytes, begins or ends with white space, or
-    /// holds a control character or one of `/ \ ? # % ;`.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if [`Setting::check`] refuses it, if it is `.`, `..` or longer
+    /// than 255 bytes, or holds one of `/ \ ? # % ;`.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
-        let refused = |why| Err(Error::new(ErrorKind::Configuration, format!("the realm {why}")));
-        if name.is_empty() || name.len() > 255 {
+        let refused = |why: &str| Err(Setting::Realm.error(why));
+        Setting::Realm.check(&name)?;
+        if name.len() > 255 {
             return refused("must be 1 to 255 bytes long");
         }
         // Quirk worldline-realm-unrestricted.
-        if name == "." || name == ".." || name.trim() != name {
-            return refused("must not be . or .., or begin or end with white space");
+        if name == "." || name == ".." {
+            return refused("must not be . or ..");
         }
-        if let Some(c) = name.chars().find(|c| c.is_control() || "/\\?#%;".contains(*c)) {
+        if let Some(c) = name.chars().find(|c| "/\\?#%;".contains(*c)) {
             return refused(&format!("must not hold {c:?}; it is a name, not a path or URL"));
         }
         Ok(Self(name))

@@ -1,0 +1,260 @@
+//! The settings by name, and what a text must be like to be one.
+
+use std::fmt;
+
+use crate::{Error, ErrorKind};
+
+/// The setting that an [`Error`] of kind [`Configuration`](ErrorKind::Configuration) is about; see [`Error::setting`].
+///
+/// ```
+/// use access_tokens::{Setting, worldline::Realm};
+///
+/// let error = Realm::new("merchant-clients\n").unwrap_err();
+/// assert_eq!(error.setting(), Some(Setting::Realm));
+/// assert_eq!(error.to_string(), "the realm holds a line feed (U+000A); remove it");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Setting {
+    /// The URL that request paths are appended to.
+    BaseUrl,
+    /// The user name of Basic authentication, or of a store.
+    Username,
+    /// Its password.
+    Password,
+    /// Worldline's realm.
+    Realm,
+    /// The OAuth client id.
+    ClientId,
+    /// The OAuth client secret.
+    ClientSecret,
+    /// The scopes to request.
+    Scopes,
+    /// A private key.
+    Key,
+    /// A certificate with its chain.
+    Certificate,
+    /// A PKCS#12 bundle.
+    Pkcs12,
+    /// The passphrase of a private key or PKCS#12 bundle.
+    Passphrase,
+    /// The algorithm that signs an assertion.
+    Algorithm,
+    /// The `kid` of an assertion.
+    KeyId,
+    /// The `aud` of an assertion.
+    Audience,
+    /// The headers of an assertion that identify its certificate.
+    X509,
+    /// The URL of the HTTP proxy.
+    Proxy,
+    /// Additional root certificates.
+    Roots,
+    /// [`Policy::refresh_at`](crate::Policy::refresh_at).
+    RefreshAt,
+    /// [`Policy::jitter`](crate::Policy::jitter).
+    Jitter,
+    /// [`Policy::assumed_lifetime`](crate::Policy::assumed_lifetime).
+    AssumedLifetime,
+    /// [`Policy::first_pause`](crate::Policy::first_pause).
+    FirstPause,
+    /// [`Policy::longest_pause`](crate::Policy::longest_pause).
+    LongestPause,
+    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after).
+    LongestRetryAfter,
+    /// [`Policy::invalidation_pause`](crate::Policy::invalidation_pause).
+    InvalidationPause,
+    /// [`Policy::exchange_timeout`](crate::Policy::exchange_timeout).
+    ExchangeTimeout,
+    /// The URLs of a store.
+    Urls,
+    /// The name by which sentinels know the master.
+    Master,
+    /// The user name for the sentinels.
+    SentinelUsername,
+    /// The password for the sentinels.
+    SentinelPassword,
+    /// The prefix of a store's keys.
+    Prefix,
+    /// The time limit of a store.
+    Timeout,
+    /// The key that hashes names in a store.
+    NameKey,
+    /// The keys that seal what is stored.
+    Keys,
+}
+
+/// What a setting holds; each has rules of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Only characters that nobody can see are refused: whatever else is in a secret is the provider's choice.
+    Secret,
+    /// An identifier or URL, which also has no space around it, and no quotes or variables that a shell would have replaced.
+    Name,
+}
+
+impl Setting {
+    /// Its key in the configuration file, such as `base_url`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::BaseUrl => "base_url",
+            Self::Username => "username",
+            Self::Password => "password",
+            Self::Realm => "realm",
+            Self::ClientId => "client_id",
+            Self::ClientSecret => "client_secret",
+            Self::Scopes => "scopes",
+            Self::Key => "key",
+            Self::Certificate => "certificate",
+            Self::Pkcs12 => "pkcs12",
+            Self::Passphrase => "passphrase",
+            Self::Algorithm => "algorithm",
+            Self::KeyId => "key_id",
+            Self::Audience => "audience",
+            Self::X509 => "x509",
+            Self::Proxy => "proxy",
+            Self::Roots => "roots",
+            Self::RefreshAt => "refresh_at",
+            Self::Jitter => "jitter",
+            Self::AssumedLifetime => "assumed_lifetime",
+            Self::FirstPause => "first_pause",
+            Self::LongestPause => "longest_pause",
+            Self::LongestRetryAfter => "longest_retry_after",
+            Self::InvalidationPause => "invalidation_pause",
+            Self::ExchangeTimeout => "exchange_timeout",
+            Self::Urls => "urls",
+            Self::Master => "master",
+            Self::SentinelUsername => "sentinel_username",
+            Self::SentinelPassword => "sentinel_password",
+            Self::Prefix => "prefix",
+            Self::Timeout => "timeout",
+            Self::NameKey => "name_key",
+            Self::Keys => "keys",
+        }
+    }
+
+    /// Refuses what a text of this setting can't be: empty; with a control character or an invisible one; and unless it is a
+    /// secret, with spaces around it, or with quotes, `$VARIABLE` or `~` that a shell would have replaced.
+    ///
+    /// The clients of this crate check each setting so before anything is sent.
+    ///
+    /// ```
+    /// use access_tokens::Setting;
+    ///
+    /// let error = Setting::ClientSecret.check("correct horse\n").unwrap_err();
+    /// assert_eq!(error.to_string(), "the client secret holds a line feed (U+000A); remove it");
+    /// assert!(Setting::ClientSecret.check("\"größer $HOME\" ").is_ok());
+    /// assert!(Setting::ClientId.check("\"Worldline-000021\"").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`], which names the setting and the character.
+    pub fn check(self, text: &str) -> Result<(), Error> {
+        self.check_in(text, "")
+    }
+
+    /// The same, with where the text comes from, such as ` in /run/secrets/1nce`.
+    pub(crate) fn check_in(self, text: &str, place: &str) -> Result<(), Error> {
+        let refused = |what: &str| {
+            Err(Error::new(ErrorKind::Configuration, format!("the {self}{place} {what}")).with_setting(self))
+        };
+        if text.is_empty() {
+            return refused("is empty");
+        }
+        if let Some(c) = text.chars().find(|c| c.is_control() || is_invisible(*c)) {
+            return refused(&format!("holds {}; remove it", described(c)));
+        }
+        if self.form() == Form::Secret {
+            return Ok(());
+        }
+        if text.trim() != text {
+            return refused("begins or ends with a space; remove it");
+        }
+        if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
+            return refused("is in quotes, which became a part of it; write it without them");
+        }
+        if let Some(name) = unexpanded(text) {
+            return refused(&format!("holds {name}, which no shell has replaced; write what it stands for"));
+        }
+        Ok(())
+    }
+
+    /// What is odd about a secret and yet may be right: a space at either end, which is sent.
+    pub fn warning(self, text: &str) -> Option<String> {
+        let spaced = self.form() == Form::Secret && text.trim() != text;
+        spaced.then(|| format!("the {self} begins or ends with a space, which is sent; is it part of it?"))
+    }
+
+    /// An error about this setting, in words that follow its name.
+    pub(crate) fn error(self, what: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Configuration, format!("the {self} {what}")).with_setting(self)
+    }
+
+    fn form(self) -> Form {
+        match self {
+            Self::Password | Self::ClientSecret | Self::Passphrase | Self::SentinelPassword => Form::Secret,
+            _ => Form::Name,
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    /// As people call it: `base URL`, `client id`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BaseUrl => "base URL",
+            Self::Username => "user name",
+            Self::ClientId => "client id",
+            Self::ClientSecret => "client secret",
+            Self::Key => "private key",
+            Self::Pkcs12 => "PKCS#12 bundle",
+            Self::KeyId => "key id",
+            Self::X509 => "certificate headers (x509)",
+            Self::Proxy => "proxy",
+            Self::Roots => "root certificates",
+            Self::Urls => "Redis URL",
+            Self::Master => "name of the sentinels' master",
+            Self::SentinelUsername => "sentinels' user name",
+            Self::SentinelPassword => "sentinels' password",
+            Self::NameKey => "name key",
+            Self::Keys => "sealing keys",
+            other => other.key(),
+        })
+    }
+}
+
+const QUOTES: [char; 6] = ['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+
+/// Whether nobody can see it: zero width, or a mark of the direction of text. They come along when people copy.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
+fn described(c: char) -> String {
+    let name = match c {
+        '\n' => "a line feed",
+        '\r' => "a carriage return",
+        '\t' => "a tab",
+        '\0' => "a null character",
+        '\u{feff}' => "a byte order mark",
+        c if c.is_control() => "a control character",
+        _ => "an invisible character",
+    };
+    format!("{name} (U+{:04X})", u32::from(c))
+}
+
+/// What a shell replaces, and nobody else does: `$NAME`, `${NAME}`, `$(command)`, `~` at the start. A lower-case name within a
+/// text may be a part of it, as in `robot$reader`.
+fn unexpanded(text: &str) -> Option<&'static str> {
+    if text == "~" || text.starts_with("~/") {
+        return Some("~");
+    }
+    let is_variable = text.match_indices('$').any(|(at, _)| {
+        let next = text.get(at + 1..).and_then(|rest| rest.chars().next());
+        next.is_some_and(|c| "{(_".contains(c) || c.is_ascii_uppercase() || at == 0 && c.is_ascii_lowercase())
+    });
+    is_variable.then_some("a $VARIABLE")
+}
