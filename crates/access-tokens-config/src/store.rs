@@ -169,9 +169,7 @@ impl Inner {
         }
         if identity.is_some() {
             let pair = KeyPair { key: true, certificate: true, pkcs12: false, passphrase: false };
-            // Which has the better words for what is wrong with them.
-            material.identity("identity", pair)?;
-            redis = redis.identity_pem(material.pem("identity.certificate")?, material.pem("identity.key")?);
+            redis = redis.identity(material.identity("identity", pair)?);
         }
         redis.build().map_err(|error| {
             // All else was looked at: URLs with a user name or password that doesn't fit to the others, or to what is set beside.

@@ -182,7 +182,7 @@ fn in_the_store() {
     let secured = || {
         redis(&["rediss://redis.example:7000"])
             .add_roots_pem(pem("root.pem"))
-            .identity_pem(pem("client.pem"), pem("client.key"))
+            .identity(access_tokens::Identity::new(pem("client.key"), pem("client.pem")).unwrap())
     };
     let (url, database) = ("redis://redis.example:7000", "redis://redis.example:7000/3");
     folder.write("url", format!("redis://:{}@redis.example:7000/3\n", "hunter2"));
@@ -468,7 +468,6 @@ fn mistakes_in_what_it_refers_to() {
             "a key of another certificate",
             tls("identity", json!({ "key": file("server.key"), "certificate": file("client.pem") })),
         ),
-        ("not PEM", tls("identity", json!({ "key": file("client.der"), "certificate": file("client.pem") }))),
         ("roots without TLS in a variable", tls("urls", json!({ "env": "PLAIN_URL" }))),
     ];
     let variables = [

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use access_tokens::Error;
+use access_tokens::{Error, Identity};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use crate::{
     error::configuration,
     servers::{Layout, Reach, Servers},
     store::RedisStore,
-    tls::{self, ClientCertificate},
+    tls,
 };
 
 const PORT: u16 = 6379;
@@ -34,7 +34,7 @@ pub struct RedisStoreBuilder {
     sentinel_password: Option<Zeroizing<String>>,
     prefix: String,
     roots: Vec<Vec<u8>>,
-    identity: Option<ClientCertificate>,
+    identity: Option<Identity>,
 }
 
 impl RedisStoreBuilder {
@@ -90,16 +90,15 @@ impl RedisStoreBuilder {
         Self { prefix: prefix.into(), ..self }
     }
 
-    /// Trusts these certificates too, beside the system's: PEM, one or many.
+    /// Trusts these certificates too, beside the system's: PEM, one or many, or one in DER.
     pub fn add_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
     }
 
-    /// Shows this certificate to the server (mTLS): PEM, the certificate with its intermediates, and its private key.
-    pub fn identity_pem(self, certificate_pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Self {
-        let key = Zeroizing::new(key_pem.into());
-        Self { identity: Some(ClientCertificate { certificates: certificate_pem.into(), key }), ..self }
+    /// Shows this certificate to the server (mTLS).
+    pub fn identity(self, identity: Identity) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// Checks all settings; connects to nothing.

@@ -53,9 +53,7 @@ fn tls_message(address: &Address, error: &rustls::Error) -> String {
 }
 
 fn refuses_tls(address: &Address) -> String {
-    format!(
-        "Redis at {address} refuses the TLS connection; if it wants a client certificate, give it one with identity_pem"
-    )
+    format!("Redis at {address} refuses the TLS connection; if it wants a client certificate, set one")
 }
 
 /// It took the connection, and then nothing.

@@ -1,7 +1,7 @@
 //! What a builder refuses, and what is shown of a store: both without a server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use access_tokens::{Error, ErrorKind};
+use access_tokens::{ErrorKind, Identity};
 use access_tokens_redis::{RedisStore, RedisStoreBuilder};
 
 const SECRET: &str = "planted-password";
@@ -20,7 +20,8 @@ fn says_what_is_wrong() {
     let several = "several Redis URLs are for cluster() or sentinel(master); set one of the two";
     let prefix = "the prefix of Redis keys must be 1 to 100 visible ASCII characters without braces";
     let twice = "user name or password of Redis is set both in the URL and beside it; set it once";
-    let no_roots = "the extra roots hold no PEM certificate";
+    let no_roots =
+        "the root certificates: it isn't an X.509 certificate in PEM or DER, or is cut off; give the whole of one";
     let for_tls = "roots and client certificates are for TLS; use rediss:// in the Redis URL";
     let table: Vec<(RedisStoreBuilder, &str)> = vec![
         (RedisStore::builder(Vec::<String>::new()), "a Redis store needs a URL, such as redis://redis.example:6379"),
@@ -75,12 +76,12 @@ fn says_what_is_wrong() {
         (one().prefix("a{b"), prefix),
         (one().prefix("a}b"), prefix),
         (one().add_roots_pem(pem), for_tls),
-        (one().identity_pem(pem, SECRET), for_tls),
-        (url("rediss://redis.example").add_roots_pem(""), no_roots),
+        (one().identity(identity()), for_tls),
+        (url("rediss://redis.example").add_roots_pem(""), "the root certificates: it is empty"),
         (url("rediss://redis.example").add_roots_pem(SECRET), no_roots),
         (
             url("rediss://redis.example").add_roots_pem(pem),
-            "TLS can't use the extra roots; each must be the certificate of an authority",
+            "the root certificates: it isn't an X.509 certificate, or is damaged; copy it again",
         ),
     ];
     for (builder, expected) in table {
@@ -92,25 +93,30 @@ fn says_what_is_wrong() {
     }
 }
 
+/// A key with its certificate, and the certificate in PEM.
+fn new_identity() -> Result<(Identity, String), Box<dyn std::error::Error>> {
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(["me".to_owned()])?.self_signed(&key)?.pem();
+    Ok((Identity::new(key.serialize_pem(), &certificate)?, certificate))
+}
+
+fn identity() -> Identity {
+    new_identity().unwrap().0
+}
+
 #[test]
-fn takes_key_and_certificate_that_belong_together() -> Result<(), Box<dyn std::error::Error>> {
-    let new = || -> Result<_, rcgen::Error> {
-        let key = rcgen::KeyPair::generate()?;
-        Ok((rcgen::CertificateParams::new(["me".to_owned()])?.self_signed(&key)?.pem(), key.serialize_pem()))
-    };
-    let ((certificate, key), (other, _)) = (new()?, new()?);
-    let build = |certificate: &str, key: &str| -> Result<RedisStore, Error> {
-        RedisStore::builder(["rediss://redis.example"])
-            .add_roots_pem(other.as_str())
-            .identity_pem(certificate, key)
-            .build()
-    };
-    build(&certificate, &key)?;
-    let swapped = build(&key, &certificate).unwrap_err();
-    assert_eq!(swapped.to_string(), "the private key: it is a certificate; are key and certificate swapped?");
-    let strangers = build(&other, &key).unwrap_err();
-    assert_eq!(strangers.kind(), ErrorKind::Configuration);
-    assert!(strangers.to_string().contains("belong"), "{strangers}");
+fn takes_an_identity_and_roots_in_pem_and_der() -> Result<(), Box<dyn std::error::Error>> {
+    let (_, root) = new_identity()?;
+    let store = || RedisStore::builder(["rediss://redis.example"]).identity(identity());
+    let der = access_tokens::root_certificates(root.as_bytes())?.remove(0);
+    for roots in [root.clone().into_bytes(), format!("\u{feff}{root}").into_bytes(), der] {
+        store().add_roots_pem(roots).build()?;
+    }
+    let error =
+        store().add_roots_pem(root).add_roots_pem(new_identity()?.0.with_pem(str::to_owned)).build().unwrap_err();
+    assert_eq!((error.setting(), error.item()), (Some(access_tokens::Setting::Roots), Some(1)));
+    let message = "the root certificates: section 1 of the root certificates is a private key; leave only certificates";
+    assert_eq!(error.to_string(), message);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ mod support;
 
 use std::{fs, sync::Arc};
 
-use access_tokens::{Error, ErrorKind, store::TokenStore};
+use access_tokens::{Error, ErrorKind, Identity, store::TokenStore};
 use access_tokens_redis::{RedisStore, RedisStoreBuilder};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConfig, crypto::aws_lc_rs};
@@ -153,15 +153,13 @@ async fn shows_its_own_certificate() {
     let server = start(&authority, "localhost", "yes");
     let store = || server.store("localhost").add_roots_pem(authority.pem());
     let (certificate, key) = issued(&authority, "client");
-    get(store().identity_pem(certificate, key)).await.unwrap();
+    get(store().identity(Identity::new(key, certificate).unwrap())).await.unwrap();
 
-    let message = format!(
-        "{} refuses the TLS connection; if it wants a client certificate, give it one with identity_pem",
-        server.at("localhost")
-    );
+    let message =
+        format!("{} refuses the TLS connection; if it wants a client certificate, set one", server.at("localhost"));
     assert_eq!(refused(store()).await, message);
     let (certificate, key) = issued(&self::authority(), "stranger");
-    assert_eq!(refused(store().identity_pem(certificate, key)).await, message);
+    assert_eq!(refused(store().identity(Identity::new(key, certificate).unwrap())).await, message);
 }
 
 /// As a server that refuses the certificate looks when its alert comes too late to be read.
@@ -184,8 +182,7 @@ async fn is_closed_after_the_handshake() {
         drop(TlsAcceptor::from(Arc::new(config)).accept(client).await.unwrap());
     });
     let store = RedisStore::builder([format!("rediss://localhost:{port}")]).add_roots_pem(authority.pem());
-    let message = format!(
-        "Redis at localhost:{port} refuses the TLS connection; if it wants a client certificate, give it one with identity_pem"
-    );
+    let message =
+        format!("Redis at localhost:{port} refuses the TLS connection; if it wants a client certificate, set one");
     assert_eq!(refused(store).await, message);
 }

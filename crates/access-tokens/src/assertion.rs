@@ -19,6 +19,7 @@
 
 mod algorithm;
 mod signer;
+mod signing_key;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,10 +34,11 @@ use serde::Serialize;
 pub use self::{
     algorithm::Algorithm,
     signer::{Signer, Signing},
+    signing_key::SigningKey,
 };
 use crate::{
-    Error, ErrorKind, Identity,
-    identity::{Certificates, Named},
+    Error, ErrorKind, Identity, Setting,
+    identity::{self, Certificates},
 };
 
 /// What `client_assertion_type` says of such an assertion.
@@ -110,26 +112,24 @@ impl ClientAssertion {
     /// Assertions signed with that key in the algorithm that is usual for it: RS256, ES256, ES384 or EdDSA.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: an empty client id.
+    /// [`ErrorKind::Configuration`]: a client id that [`Setting::check`] refuses.
     pub fn new(client_id: impl Into<String>, identity: Identity) -> Result<Self, Error> {
         let algorithm = *identity.key().algorithms().first().ok_or_else(|| configuration("the key can't sign"))?;
         Self::with(client_id.into(), Key::Held(identity), algorithm)
     }
 
-    /// Assertions signed elsewhere, in a service or device that keeps its key to itself. Give the key's
+    /// Assertions signed elsewhere, in a service or device that keeps its key to itself, or by a [`SigningKey`]. Give the key's
     /// [certificate](Self::certificates) too, or a [`KeyId::Text`].
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: an empty client id.
+    /// [`ErrorKind::Configuration`]: a client id that [`Setting::check`] refuses.
     pub fn with_signer(client_id: impl Into<String>, signer: impl Signer + 'static) -> Result<Self, Error> {
         let algorithm = signer.algorithm();
         Self::with(client_id.into(), Key::Elsewhere { signer: Arc::new(signer), certificates: None }, algorithm)
     }
 
     fn with(client_id: String, key: Key, algorithm: Algorithm) -> Result<Self, Error> {
-        if client_id.is_empty() {
-            return Err(configuration("the client id is empty; give the one from onboarding"));
-        }
+        Setting::ClientId.check(&client_id)?;
         let (key_id, audience) = (KeyId::default(), Audience::default());
         let new = Self { client_id, key, algorithm, key_id, kid: None, audience, lifetime: LIFETIME, x509: Vec::new() };
         Ok(new.named())
@@ -142,11 +142,10 @@ impl ClientAssertion {
     /// [`ErrorKind::Configuration`]: no certificate, one that isn't valid now, or a key that has its certificate already.
     pub fn certificates(self, certificates: impl AsRef<[u8]>) -> Result<Self, Error> {
         let Key::Elsewhere { signer, .. } = self.key else {
-            return Err(configuration(
-                "the key has its certificate already, from its Identity; leave out `certificates`",
-            ));
+            let error = configuration("the key has its certificate already; set the certificate only once");
+            return Err(error.with_setting(Setting::Certificate));
         };
-        let certificates = Some(Arc::new(Certificates::first(&Named::certificates(certificates.as_ref()))?));
+        let certificates = Some(Arc::new(identity::certificates(certificates.as_ref())?));
         Ok(Self { key: Key::Elsewhere { signer, certificates }, ..self }.named())
     }
 
@@ -164,11 +163,7 @@ impl ClientAssertion {
             }
         };
         if !known.contains(&algorithm) {
-            let known: Vec<_> = known.iter().map(|algorithm| algorithm.name()).collect();
-            return Err(configuration(format!(
-                "{key} can't sign with {algorithm}; choose {}, or give another key",
-                known.join(", ")
-            )));
+            return Err(refused_algorithm(&key, algorithm, known));
         }
         Ok(Self { algorithm, ..self })
     }
@@ -219,20 +214,21 @@ impl ClientAssertion {
 
     /// Whether it has what its header is to say.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let missing = |what| {
-            configuration(format!("{what} is of the certificate, and the signer has none; give it with `certificates`"))
+        let missing = |setting: Setting, what| {
+            configuration(format!(
+                "{what} of the certificate, and no certificate is set; set it, or the key id as a text"
+            ))
+            .with_setting(setting)
         };
-        if matches!(&self.audience, Audience::Text(text) if text.is_empty()) {
-            return Err(configuration(
-                "the audience is empty; give what the provider asks for, or leave it to be the issuer",
-            ));
+        if let Audience::Text(text) = &self.audience {
+            Setting::Audience.check(text)?;
+        }
+        if let KeyId::Text(text) = &self.key_id {
+            Setting::KeyId.check(text)?;
         }
         match (&self.kid, self.chain()) {
-            (Some(kid), _) if kid.is_empty() => Err(configuration(
-                "the key id is empty; give what the provider calls the key, or leave it to be the fingerprint",
-            )),
-            (None, _) => Err(missing("the key id")),
-            (_, None) if !self.x509.is_empty() => Err(missing("x5t, x5t#S256 or x5c")),
+            (None, _) => Err(missing(Setting::KeyId, "the key id is the fingerprint")),
+            (_, None) if !self.x509.is_empty() => Err(missing(Setting::X509, "x5t, x5t#S256 and x5c are")),
             _ => Ok(()),
         }
     }
@@ -312,7 +308,8 @@ impl ClientAssertion {
                          was issued for that key, and the algorithm that it signs with",
                         signer.key_name(),
                         self.algorithm
-                    )));
+                    ))
+                    .with_setting(Setting::Certificate));
                 }
                 Ok(signature)
             }
@@ -359,6 +356,13 @@ struct Claims<'a> {
 fn part(value: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_vec(value).map_err(|_| configuration("the assertion can't be written"))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(json))
+}
+
+fn refused_algorithm(key: &str, algorithm: Algorithm, known: &[Algorithm]) -> Error {
+    let known: Vec<_> = known.iter().map(|algorithm| algorithm.name()).collect();
+    let known = known.join(", ");
+    configuration(format!("{key} can't sign with {algorithm}; choose {known}, or give another key"))
+        .with_setting(Setting::Algorithm)
 }
 
 fn configuration(message: impl Into<String>) -> Error {

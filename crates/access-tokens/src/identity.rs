@@ -1,7 +1,13 @@
 //! Private keys with their certificates, in the forms in which banks hand them out.
 
 mod certificate;
+mod content;
 mod key;
+mod name;
+mod pem;
+#[cfg(feature = "encrypted-keys")]
+mod pkcs12;
+mod roots;
 
 use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
@@ -11,8 +17,10 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "probe")]
 pub(crate) use self::certificate::system_time;
+use self::content::{Item, Kind};
+pub use self::roots::root_certificates;
 pub(crate) use self::{certificate::Certificates, key::PrivateKey};
-use crate::{Error, ErrorKind, SecretFile};
+use crate::{Error, ErrorKind, SecretFile, Setting};
 
 /// A private key and the chain of certificates that belongs to it.
 ///
@@ -21,8 +29,12 @@ use crate::{Error, ErrorKind, SecretFile};
 ///
 /// - **Key:** RSA of 2048 to 8192 bits, EC P-256 or P-384, or Ed25519, as PKCS#8, PKCS#1 or SEC1, in PEM or DER.
 /// - **Certificates:** one or several in PEM, or one in DER, in any order. One of them must be the key's (of several, one that
-///   is valid, and of those the one that ends last), and its issuers follow it; what isn't of that chain is left out.
+///   is valid, and of those the one that ends last), and its issuers follow it. [`warnings`](Self::warnings) tells what isn't
+///   used.
 /// - With the feature `encrypted-keys`: encrypted PKCS#8 and PKCS#12 bundles.
+///
+/// PEM may be as environment variables hold it: in one line, with `\n` in place of line breaks. A byte order mark before it is
+/// skipped.
 ///
 /// Every mistake is an [`ErrorKind::Configuration`] that says which of the two it is about, and in which file: no key, no
 /// certificate, a key that is encrypted or a wrong passphrase, a key of another kind, two that don't belong together, a
@@ -47,6 +59,7 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     key: PrivateKey,
     certificates: Certificates,
+    warnings: Vec<String>,
 }
 
 impl Identity {
@@ -55,7 +68,7 @@ impl Identity {
     /// # Errors
     /// [`ErrorKind::Configuration`], as the type says.
     pub fn new(key: impl AsRef<[u8]>, certificates: impl AsRef<[u8]>) -> Result<Self, Error> {
-        Self::of(Named::key(key.as_ref()), Named::certificates(certificates.as_ref()), None)
+        Self::of(&Named::key(key.as_ref()), &Named::certificates(certificates.as_ref()), None)
     }
 
     /// Reads both from files; they may be one and the same.
@@ -63,8 +76,7 @@ impl Identity {
     /// # Errors
     /// [`ErrorKind::Configuration`], as the type says, and for a file that can't be read.
     pub fn read(key: impl AsRef<Path>, certificates: impl AsRef<Path>) -> Result<Self, Error> {
-        let (key, certificates) = (Read::key(key.as_ref())?, Read::certificates(certificates.as_ref())?);
-        Self::of(key.named(), certificates.named(), None)
+        Self::of_files(key.as_ref(), certificates.as_ref(), None)
     }
 
     /// [`new`](Self::new) with a key in encrypted PKCS#8. The passphrase of a key that isn't encrypted does nothing.
@@ -77,7 +89,7 @@ impl Identity {
         certificates: impl AsRef<[u8]>,
         passphrase: &str,
     ) -> Result<Self, Error> {
-        Self::of(Named::key(key.as_ref()), Named::certificates(certificates.as_ref()), Some(passphrase))
+        Self::of(&Named::key(key.as_ref()), &Named::certificates(certificates.as_ref()), Some(passphrase))
     }
 
     /// [`read`](Self::read) with a key in encrypted PKCS#8. The passphrase of a key that isn't encrypted does nothing.
@@ -90,18 +102,17 @@ impl Identity {
         certificates: impl AsRef<Path>,
         passphrase: &str,
     ) -> Result<Self, Error> {
-        let (key, certificates) = (Read::key(key.as_ref())?, Read::certificates(certificates.as_ref())?);
-        Self::of(key.named(), certificates.named(), Some(passphrase))
+        Self::of_files(key.as_ref(), certificates.as_ref(), Some(passphrase))
     }
 
     /// Takes a PKCS#12 bundle (`.p12`, `.pfx`), which holds the key and the certificates. Of several keys the one counts whose
-    /// certificate is there too.
+    /// certificate is there too. The passphrase may be empty.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`], as the type says.
     #[cfg(feature = "encrypted-keys")]
     pub fn from_pkcs12(bundle: impl AsRef<[u8]>, passphrase: &str) -> Result<Self, Error> {
-        Self::of_pkcs12(&Named { bytes: bundle.as_ref(), name: "the PKCS#12 bundle".to_owned() }, passphrase)
+        Self::of_pkcs12(&Named::bundle(bundle.as_ref()), passphrase)
     }
 
     /// [`from_pkcs12`](Self::from_pkcs12) with a file.
@@ -110,7 +121,10 @@ impl Identity {
     /// [`ErrorKind::Configuration`], as the type says, and for a file that can't be read.
     #[cfg(feature = "encrypted-keys")]
     pub fn read_pkcs12(bundle: impl AsRef<Path>, passphrase: &str) -> Result<Self, Error> {
-        Self::of_pkcs12(&Read::new(bundle.as_ref(), "the PKCS#12 bundle")?.named(), passphrase)
+        let source = Source { path: Some(bundle.as_ref().display().to_string()), ..Source::BUNDLE };
+        let file = source.read(bundle.as_ref())?;
+        let identity = Self::of_pkcs12(&Named { bytes: file.bytes(), source }, passphrase)?;
+        Ok(identity.with_warnings_of(&[&file]))
     }
 
     /// Of which kind the key is: `RSA`, `EC P-256`, `EC P-384` or `Ed25519`.
@@ -131,6 +145,38 @@ impl Identity {
     /// Until when the certificate is valid.
     pub fn not_after(&self) -> SystemTime {
         self.0.certificates.not_after()
+    }
+
+    /// What may be a mistake, and doesn't keep the key and the certificate from being used: certificates and other things that
+    /// were given and aren't used, or a file that every user of this machine may write to. Each was logged once.
+    ///
+    /// ```
+    /// # let sandbox = tokio::runtime::Runtime::new()?.block_on(access_tokens_sandbox::Sandbox::start())?;
+    /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
+    /// use access_tokens::Identity;
+    ///
+    /// assert!(Identity::new(key, certificate)?.warnings().is_empty());
+    ///
+    /// let request = "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n";
+    /// let identity = Identity::new(key, format!("{certificate}{request}"))?;
+    /// assert_eq!(identity.warnings(), ["section 2 of the certificate (a certificate request) isn't used"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// Passes the key and its chain of certificates to `f` as PEM, for a TLS library. The text is wiped from memory afterwards.
+    ///
+    /// ```
+    /// # let sandbox = tokio::runtime::Runtime::new()?.block_on(access_tokens_sandbox::Sandbox::start())?;
+    /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
+    /// let identity = access_tokens::Identity::new(key, certificate)?;
+    /// assert_eq!(identity.with_pem(|pem| pem.matches("-----BEGIN ").count()), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_pem<R>(&self, f: impl FnOnce(&str) -> R) -> R {
+        f(self.pem().expose())
     }
 
     pub(crate) fn key(&self) -> &PrivateKey {
@@ -162,51 +208,65 @@ impl Identity {
         Secret::from(pem)
     }
 
-    fn of(key: Named<'_>, certificates: Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
-        let key_name = key.name.clone();
-        let key = PrivateKey::parse(&key, passphrase)?;
-        let certificates = Certificates::of_key(&certificates, &key, &key_name)?;
-        Self::valid(key, certificates)
+    fn of_files(key: &Path, certificates: &Path, passphrase: Option<&str>) -> Result<Self, Error> {
+        let key_source = Source { path: Some(key.display().to_string()), ..Source::KEY };
+        let source = Source { path: Some(certificates.display().to_string()), ..Source::CERTIFICATES };
+        let (key_file, file) = (key_source.read(key)?, source.read(certificates)?);
+        let key = Named { bytes: key_file.bytes(), source: key_source };
+        let identity = Self::of(&key, &Named { bytes: file.bytes(), source }, passphrase)?;
+        Ok(identity.with_warnings_of(&[&key_file, &file]))
     }
 
-    #[cfg(feature = "encrypted-keys")]
-    fn of_pkcs12(bundle: &Named<'_>, passphrase: &str) -> Result<Self, Error> {
-        let archive = p12_keystore::Pkcs12Archive::from_pkcs12(bundle.bytes, passphrase).map_err(|e| match e {
-            p12_keystore::error::Error::MacError(_) => bundle.error("the passphrase doesn't open it; check it"),
-            // The parameters are those that say how much work it is to open.
-            p12_keystore::error::Error::InvalidParameters
-            | p12_keystore::error::Error::UnsupportedEncryptionScheme
-            | p12_keystore::error::Error::UnsupportedMacAlgorithm => bundle
-                .error("it is encrypted in a way that isn't supported; export it anew, as with openssl pkcs12 -export"),
-            _ => {
-                bundle.error("it isn't a PKCS#12 bundle, or is cut off, or the passphrase doesn't open it; check both")
-            }
-        })?;
-        if archive.keys.is_empty() {
-            return Err(bundle.error("it holds no private key; export it together with its key"));
+    fn of(key_named: &Named<'_>, named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
+        let key_items = content::items(key_named)?;
+        let (key, position) = PrivateKey::find(&key_items, key_named, passphrase)?;
+        let items = content::items(named)?;
+        let certificates = Certificates::of_key(&items, named, &key, &key_named.name())?;
+        let mut used: Vec<_> = certificates.chain.iter().map(Vec::as_slice).collect();
+        used.extend(key_items.get(position).map(|item| item.der.as_slice()));
+        let mut warnings = Vec::new();
+        // One file that is given as both is looked through once.
+        if key_named.bytes != named.bytes {
+            warnings.extend(unused(&key_items, &used, Setting::Key));
         }
-        let certificates: Vec<_> = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
-        let mut outcome = Err(bundle.error("it holds no certificate; export it together with the key's"));
-        for bag in &archive.keys {
-            let key = PrivateKey::parse(&Named { bytes: bag.key.as_der(), name: bundle.name.clone() }, None);
-            let found = key.and_then(|key| {
-                let certificates = Certificates::chain_of(certificates.clone(), bundle, &key, &bundle.name)?;
-                Self::valid(key, certificates)
-            });
-            match found {
-                Ok(identity) => return Ok(identity),
-                Err(error) if !certificates.is_empty() => outcome = Err(error),
-                Err(_) => {}
-            }
-        }
-        outcome
+        warnings.extend(unused(&items, &used, Setting::Certificate));
+        Self::valid(key, certificates, warnings)
     }
 
-    fn valid(key: PrivateKey, certificates: Certificates) -> Result<Self, Error> {
+    fn valid(key: PrivateKey, certificates: Certificates, warnings: Vec<String>) -> Result<Self, Error> {
         certificates.check_validity()?;
         certificates.warn_of_end();
-        Ok(Self(Arc::new(Inner { key, certificates })))
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(Self(Arc::new(Inner { key, certificates, warnings })))
     }
+
+    /// The files' own, which are logged already.
+    fn with_warnings_of(mut self, files: &[&SecretFile]) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            let warnings = files.iter().filter_map(|file| file.warning());
+            inner.warnings.extend(warnings.map(str::to_owned));
+            inner.warnings.dedup();
+        }
+        self
+    }
+}
+
+/// A warning for each item that isn't in use.
+fn unused(items: &[Item], used: &[&[u8]], role: Setting) -> Vec<String> {
+    let is_unused = |item: &&Item| item.kind != Kind::EcParameters && !used.contains(&item.der.as_slice());
+    let warning = |item: &Item| {
+        let (place, label) = (&item.place, item.label());
+        match (&item.kind, role) {
+            (Kind::Certificate, Setting::Key) => {
+                format!("{place} ({label}) isn't used; certificates are read from the setting certificate alone")
+            }
+            (Kind::Certificate, _) => {
+                format!("{place} ({label}) isn't in the chain of the key's certificate and isn't used")
+            }
+            _ => format!("{place} ({label}) isn't used"),
+        }
+    };
+    items.iter().filter(is_unused).map(warning).collect()
 }
 
 impl fmt::Debug for Identity {
@@ -218,57 +278,105 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Bytes, and what messages call them.
+/// Bytes, and where they are from.
 pub(crate) struct Named<'a> {
     pub(crate) bytes: &'a [u8],
-    pub(crate) name: String,
+    source: Source,
+}
+
+/// What bytes are meant to be, and which file they are from.
+#[derive(Clone)]
+struct Source {
+    what: &'static str,
+    path: Option<String>,
+    setting: Setting,
 }
 
 impl<'a> Named<'a> {
     fn key(bytes: &'a [u8]) -> Self {
-        Self { bytes, name: KEY.to_owned() }
+        Self { bytes, source: Source::KEY }
     }
 
-    pub(crate) fn certificates(bytes: &'a [u8]) -> Self {
-        Self { bytes, name: CERTIFICATES.to_owned() }
+    fn certificates(bytes: &'a [u8]) -> Self {
+        Self { bytes, source: Source::CERTIFICATES }
     }
 
-    pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
-        configuration(format!("{}: {what}", self.name))
+    #[cfg(feature = "encrypted-keys")]
+    fn bundle(bytes: &'a [u8]) -> Self {
+        Self { bytes, source: Source::BUNDLE }
+    }
+
+    fn name(&self) -> String {
+        self.source.name()
+    }
+
+    fn place(&self, noun: &str, index: usize) -> String {
+        self.source.place(noun, index)
+    }
+
+    fn error(&self, what: impl fmt::Display) -> Error {
+        self.source.error(what)
     }
 }
 
-const KEY: &str = "the private key";
-const CERTIFICATES: &str = "the certificate";
+impl Source {
+    const KEY: Self = Self { what: "the private key", path: None, setting: Setting::Key };
+    const CERTIFICATES: Self = Self { what: "the certificate", path: None, setting: Setting::Certificate };
+    #[cfg(feature = "encrypted-keys")]
+    const BUNDLE: Self = Self { what: "the PKCS#12 bundle", path: None, setting: Setting::Pkcs12 };
 
-struct Read {
-    file: SecretFile,
-    name: String,
-}
-
-impl Read {
-    fn key(path: &Path) -> Result<Self, Error> {
-        Self::new(path, KEY)
+    /// As messages call it: `the private key in key.pem`.
+    fn name(&self) -> String {
+        match &self.path {
+            Some(path) => format!("{} in {path}", self.what),
+            None => self.what.to_owned(),
+        }
     }
 
-    fn certificates(path: &Path) -> Result<Self, Error> {
-        Self::new(path, CERTIFICATES)
+    /// One of several things in it, counted from 0: `section 1 of key.pem`.
+    fn place(&self, noun: &str, index: usize) -> String {
+        format!("{noun} {} of {}", index + 1, self.path.as_deref().unwrap_or(self.what))
     }
 
-    fn new(path: &Path, what: &str) -> Result<Self, Error> {
-        let name = format!("{what} in {}", path.display());
-        let file = SecretFile::read(path).map_err(|e| {
+    fn error(&self, what: impl fmt::Display) -> Error {
+        let message = format!("{}: {what}", self.name());
+        Error::new(ErrorKind::Configuration, message).with_setting(self.setting)
+    }
+
+    fn read(&self, path: &Path) -> Result<SecretFile, Error> {
+        SecretFile::read(path).map_err(|e| {
             let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
-            configuration(format!("{name}: it can't be read: {cause}"))
-        })?;
-        Ok(Self { file, name })
-    }
-
-    fn named(&self) -> Named<'_> {
-        Named { bytes: self.file.bytes(), name: self.name.clone() }
+            self.error(format_args!("it can't be read: {cause}"))
+        })
     }
 }
 
-fn configuration(message: String) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+/// The certificates of a key that is elsewhere, its own first.
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Certificates, Error> {
+    let named = Named::certificates(bytes);
+    let items = content::items(&named)?;
+    let certificates = Certificates::first(&items, &named)?;
+    let used: Vec<_> = certificates.chain.iter().map(Vec::as_slice).collect();
+    unused(&items, &used, Setting::Certificate).iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(certificates)
+}
+
+/// A key without a certificate.
+pub(crate) fn key(bytes: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, Error> {
+    key_alone(&Named::key(bytes), passphrase)
+}
+
+/// [`key`] from a file.
+pub(crate) fn read_key(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, Error> {
+    let source = Source { path: Some(path.display().to_string()), ..Source::KEY };
+    let file = source.read(path)?;
+    key_alone(&Named { bytes: file.bytes(), source }, passphrase)
+}
+
+fn key_alone(named: &Named<'_>, passphrase: Option<&str>) -> Result<PrivateKey, Error> {
+    let items = content::items(named)?;
+    let (key, position) = PrivateKey::find(&items, named, passphrase)?;
+    let used: Vec<_> = items.get(position).map(|item| item.der.as_slice()).into_iter().collect();
+    unused(&items, &used, Setting::Key).iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(key)
 }

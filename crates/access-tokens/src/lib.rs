@@ -96,7 +96,7 @@ pub use caches::{TokenCaches, TokenCachesBuilder, TokenKey};
 pub use clock::Clock;
 pub use endpoint::{Exchange, Rotation, Rotations, TokenEndpoint};
 pub use error::{Error, ErrorKind};
-pub use identity::Identity;
+pub use identity::{Identity, root_certificates};
 pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
 pub use secret_file::SecretFile;

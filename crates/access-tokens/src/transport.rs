@@ -12,7 +12,7 @@ use std::{
 use access_tokens_raw::Secret;
 use url::{Host, Url};
 
-use crate::{Error, ErrorKind, Identity};
+use crate::{Error, ErrorKind, Identity, Setting, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
@@ -64,7 +64,7 @@ impl Transport {
         Self { proxy: Some(Secret::from(url.into())), ..self }
     }
 
-    /// Trusts these certificates too: PEM, one or many.
+    /// Trusts these certificates too: PEM, one or many, or one in DER; see [`root_certificates`].
     #[must_use]
     pub fn add_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
@@ -131,14 +131,16 @@ impl Transport {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(http_proxy(proxy.expose())?);
         }
-        for pem in &self.roots {
-            let roots = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
-            let roots = roots.ok_or_else(|| configuration("the extra roots hold no PEM certificate"))?;
-            builder = builder.tls_certs_merge(roots);
+        for (index, roots) in self.roots.iter().enumerate() {
+            let roots = root_certificates(roots).map_err(|error| error.with_item(index))?;
+            let roots: Result<Vec<_>, _> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect();
+            let unusable = |_| Setting::Roots.error("can't be used by TLS").with_item(index);
+            builder = builder.tls_certs_merge(roots.map_err(unusable)?);
         }
         if let Some(identity) = &self.identity {
-            let identity = reqwest::Identity::from_pem(identity.pem().as_ref());
-            builder = builder.identity(identity.map_err(|_| configuration("TLS can't use the client certificate"))?);
+            let identity = identity.with_pem(|pem| reqwest::Identity::from_pem(pem.as_bytes()));
+            let unusable = |_| configuration("TLS can't use the client certificate").with_setting(Setting::Certificate);
+            builder = builder.identity(identity.map_err(unusable)?);
         }
         builder = watch(builder);
         #[cfg(feature = "reqwest")]

@@ -127,17 +127,6 @@ impl Material<'_> {
         }
     }
 
-    /// What is for who takes nothing but PEM.
-    pub(crate) fn pem(&self, key: &str) -> Result<&[u8], Problem> {
-        let bytes = self.bytes(key)?;
-        match bytes.windows(10).any(|part| part == b"-----BEGIN") {
-            true => Ok(bytes),
-            false => {
-                Err(self.section.problem(key, self.with_path(key, " ", "isn't PEM, which alone can be used here")))
-            }
-        }
-    }
-
     /// The private key and certificate of the table at `under`.
     pub(crate) fn identity(&self, under: &str, pair: KeyPair) -> Result<Identity, Problem> {
         let at = |name: &str| format!("{under}.{name}");

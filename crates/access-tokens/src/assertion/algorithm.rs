@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 };
 use x509_parser::asn1_rs::{FromDer, Integer, Sequence};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Setting};
 
 /// A signature algorithm of JWS (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
@@ -111,6 +111,7 @@ impl FromStr for Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
             Error::new(ErrorKind::Configuration, format!("no such algorithm; known are {known}"))
+                .with_setting(Setting::Algorithm)
         })
     }
 }

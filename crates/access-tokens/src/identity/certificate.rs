@@ -7,16 +7,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustls_pki_types::PrivateKeyDer;
 use x509_parser::{
     extensions::ParsedExtension,
-    pem::Pem,
     prelude::{FromDer, X509Certificate},
     time::ASN1Time,
 };
-use zeroize::Zeroizing;
 
-use super::{Named, PrivateKey, key};
+use super::{
+    Named, PrivateKey, Source,
+    content::{Item, Kind},
+    name,
+};
 use crate::Error;
 
 /// A certificate and its issuers, as far as they are known.
@@ -28,34 +29,24 @@ pub(crate) struct Certificates {
     pub(crate) subject: String,
     not_before: ASN1Time,
     not_after: ASN1Time,
-    name: String,
+    source: Source,
     /// The day, counted from 1970, on which the log was last told that the first ends.
     warned_on: AtomicU64,
 }
 
 impl Certificates {
-    /// Those that belong to the key.
-    pub(super) fn of_key(named: &Named<'_>, key: &PrivateKey, key_name: &str) -> Result<Self, Error> {
-        Self::chain_of(certificates(named)?, named, key, key_name)
-    }
-
-    /// The first that is there, and its issuers.
-    pub(crate) fn first(named: &Named<'_>) -> Result<Self, Error> {
-        let ders = certificates(named)?;
-        let certificates = Self::chain(&parse(&ders, named)?, 0, named);
+    /// The first among `items`, and its issuers.
+    pub(super) fn first(items: &[Item], named: &Named<'_>) -> Result<Self, Error> {
+        let certificates = Self::chain(&parse(items, named)?, 0, named);
         let certificates = certificates.ok_or_else(|| named.error("it holds no certificate"))?;
         certificates.check_validity()?;
         certificates.warn_of_end();
         Ok(certificates)
     }
 
-    pub(super) fn chain_of(
-        ders: Vec<Vec<u8>>,
-        named: &Named<'_>,
-        key: &PrivateKey,
-        key_name: &str,
-    ) -> Result<Self, Error> {
-        let parsed = parse(&ders, named)?;
+    /// The one among `items` that belongs to the key, and its issuers.
+    pub(super) fn of_key(items: &[Item], named: &Named<'_>, key: &PrivateKey, key_name: &str) -> Result<Self, Error> {
+        let parsed = parse(items, named)?;
         let now = SystemTime::now();
         let belong = parsed
             .iter()
@@ -68,7 +59,7 @@ impl Certificates {
             (valid, validity.not_after.timestamp(), Reverse(*position))
         });
         leaf.and_then(|(position, _)| Self::chain(&parsed, position, named)).ok_or_else(|| {
-            let key_name = if named.name == key_name { "the private key" } else { key_name };
+            let key_name = if named.name() == key_name { "the private key" } else { key_name };
             named.error(format!("it doesn't belong to {key_name}; give the certificate that was issued for that key"))
         })
     }
@@ -76,7 +67,7 @@ impl Certificates {
     fn chain(parsed: &[(&[u8], X509Certificate<'_>)], leaf: usize, named: &Named<'_>) -> Option<Self> {
         let (der, leaf_certificate) = parsed.get(leaf)?;
         let (mut order, mut chain, mut last) = (vec![leaf], vec![der.to_vec()], leaf_certificate);
-        while last.subject() != last.issuer() {
+        while !name::is_same(last.subject(), last.issuer()) {
             let mut others = parsed.iter().enumerate().filter(|(position, _)| !order.contains(position));
             let Some((position, (der, issuer))) = others.find(|(_, (_, other))| issued(other, last)) else { break };
             order.push(position);
@@ -89,13 +80,13 @@ impl Certificates {
             subject: leaf_certificate.subject().to_string(),
             not_before: leaf_certificate.validity().not_before,
             not_after: leaf_certificate.validity().not_after,
-            name: named.name.clone(),
+            source: named.source.clone(),
             warned_on: AtomicU64::new(0),
         })
     }
 
     pub(super) fn check_validity(&self) -> Result<(), Error> {
-        let error = |what: String| Err(Named { bytes: &[], name: self.name.clone() }.error(what));
+        let error = |what: String| Err(self.source.error(what));
         let (now, subject) = (SystemTime::now(), &self.subject);
         if now > self.not_after() {
             let ended = time(self.not_after);
@@ -173,15 +164,34 @@ pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into()))
 }
 
-/// Each in DER, and what is in it.
-fn parse<'a>(ders: &'a [Vec<u8>], named: &Named<'_>) -> Result<Vec<(&'a [u8], X509Certificate<'a>)>, Error> {
-    let parse = |der: &'a Vec<u8>| match X509Certificate::from_der(der) {
+/// The certificates among `items`: each in DER, and what is in it.
+fn parse<'a>(items: &'a [Item], named: &Named<'_>) -> Result<Vec<(&'a [u8], X509Certificate<'a>)>, Error> {
+    let mut found = Vec::new();
+    for item in items {
+        match item.kind {
+            Kind::Certificate => found.push((item.der.as_slice(), one(item, named)?)),
+            // They would be missed in the chain.
+            Kind::TrustedCertificate | Kind::DamagedCertificate | Kind::Pkcs7 { .. } => {
+                return Err(item.refused(named, items.len() == 1));
+            }
+            _ => {}
+        }
+    }
+    if found.is_empty() {
+        // A private key tells most about what went wrong.
+        let item = items.iter().find(|item| item.kind.is_key()).or(items.first());
+        return Err(item.map_or_else(|| named.error("it holds no certificate"), |item| item.refused(named, true)));
+    }
+    Ok(found)
+}
+
+fn one<'a>(item: &'a Item, named: &Named<'_>) -> Result<X509Certificate<'a>, Error> {
+    match X509Certificate::from_der(&item.der) {
         // What else is there would go into the fingerprint.
-        Ok(([], certificate)) => Ok((der.as_slice(), certificate)),
+        Ok(([], certificate)) => Ok(certificate),
         Ok(_) => Err(named.error("something follows the certificate, which DER doesn't allow; give several in PEM")),
-        Err(_) => Err(named.error("it isn't an X.509 certificate in PEM or DER, or is cut off; give the whole of one")),
-    };
-    ders.iter().map(parse).collect()
+        Err(_) => Err(item.refused(named, true)),
+    }
 }
 
 /// Whether one certificate issued another: by the name and, where both say it, by the key (RFC 5280 sections 4.2.1.1 and
@@ -196,36 +206,5 @@ fn issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bo
         _ => None,
     });
     let key_fits = of_issuer.zip(wanted).is_none_or(|(of_issuer, wanted)| of_issuer == wanted);
-    issuer.subject() == certificate.issuer() && key_fits
-}
-
-/// All that are there, in DER.
-fn certificates(named: &Named<'_>) -> Result<Vec<Vec<u8>>, Error> {
-    let swapped = "it is a private key; are key and certificate swapped?";
-    if !key::is_pem(named.bytes) {
-        if key::is_pkcs12(named.bytes) {
-            return Err(named.error(key::PKCS12));
-        }
-        if PrivateKeyDer::try_from(named.bytes).is_ok() {
-            return Err(named.error(swapped));
-        }
-        return Ok(vec![named.bytes.to_vec()]);
-    }
-    let mut found = Vec::new();
-    let mut other = None;
-    for pem in Pem::iter_from_buffer(named.bytes) {
-        let Pem { label, contents } = pem.map_err(|_| named.error(key::DAMAGED_PEM))?;
-        if label == "CERTIFICATE" {
-            found.push(contents);
-        } else {
-            // It may be the key.
-            drop(Zeroizing::new(contents));
-            other = Some(label);
-        }
-    }
-    match (found.is_empty(), other) {
-        (false, _) => Ok(found),
-        (true, Some(label)) if label.ends_with("PRIVATE KEY") => Err(named.error(swapped)),
-        (true, _) => Err(named.error("it holds no certificate (in PEM: BEGIN CERTIFICATE)")),
-    }
+    name::is_same(issuer.subject(), certificate.issuer()) && key_fits
 }

@@ -1,23 +1,22 @@
 //! Private keys: the forms in which they come, and what they sign with.
 
 use aws_lc_rs::{
-    error::KeyRejected,
+    digest,
+    encoding::{AsDer, PublicKeyX509Der},
+    error::{KeyRejected, Unspecified},
     rand,
     signature::{
         ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
         RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaKeyPair,
     },
 };
-use rustls_pki_types::PrivateKeyDer;
-use x509_parser::{
-    asn1_rs::{Any, Sequence, Tag},
-    pem::Pem,
-    prelude::{FromDer, X509Certificate},
-};
 use zeroize::Zeroizing;
 
-use super::Named;
-use crate::{Error, assertion::Algorithm};
+use super::{
+    Named,
+    content::{self, Form, Item, Kind},
+};
+use crate::{Error, Setting, assertion::Algorithm};
 
 /// A key that can sign.
 pub(crate) struct PrivateKey {
@@ -40,25 +39,61 @@ struct Der {
     form: Form,
 }
 
-#[derive(Clone, Copy)]
-enum Form {
-    Pkcs8,
-    Pkcs1,
-    Sec1,
-}
-
 impl PrivateKey {
-    pub(super) fn parse(named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
-        let der = Der::of(named, passphrase)?;
-        let signs = der.signs().map_err(|_| {
+    /// The key among `items`, and its position. There must be exactly one.
+    pub(super) fn find(items: &[Item], named: &Named<'_>, passphrase: Option<&str>) -> Result<(Self, usize), Error> {
+        let mut keys = items.iter().enumerate().filter(|(_, item)| item.kind.is_key());
+        match (keys.next(), keys.next()) {
+            (Some((position, item)), None) => Ok((Self::new(Der::of(item, named, passphrase)?, named)?, position)),
+            (Some(_), Some((second, _))) => Err(named.error(format!(
+                "it holds more than one private key (a further one is section {}); leave only the one to use",
+                second + 1
+            ))),
+            (None, _) => {
+                // A certificate tells most about what went wrong.
+                let item = items.iter().find(|item| item.kind == Kind::Certificate).or(items.first());
+                Err(item.map_or_else(|| named.error("it holds no private key"), |item| item.refused(named, true)))
+            }
+        }
+    }
+
+    /// A key in DER that isn't encrypted.
+    #[cfg(feature = "encrypted-keys")]
+    pub(super) fn plain(bytes: &[u8], named: &Named<'_>) -> Result<Self, Error> {
+        Self::new(Der { bytes: Zeroizing::new(bytes.to_vec()), form: Form::Pkcs8 }, named)
+    }
+
+    fn new(der: Der, named: &Named<'_>) -> Result<Self, Error> {
+        let algorithm = match der.form {
+            Form::Pkcs8 => content::pkcs8(&der.bytes),
+            Form::Pkcs1 | Form::Sec1 => None,
+        };
+        if algorithm.is_some_and(|(algorithm, _)| algorithm == RSASSA_PSS) {
+            return Err(named.error(
+                "it is an RSASSA-PSS key, which isn't supported; convert it to a plain RSA key with \
+                 openssl rsa -traditional -outform der -in a.pem | openssl rsa -inform der -out b.pem",
+            ));
+        }
+        let signs = der.signs();
+        // Some programs leave out parameters that libraries insist on (RFC 3279 section 2.3.1). The key within has none.
+        let inner = algorithm.filter(|(algorithm, _)| signs.is_err() && *algorithm == RSA_ENCRYPTION);
+        let (der, signs) = match inner {
+            Some((_, key)) => {
+                let der = Der { bytes: Zeroizing::new(key.to_vec()), form: Form::Pkcs1 };
+                let signs = der.signs();
+                (der, signs)
+            }
+            None => (der, signs),
+        };
+        let signs = signs.map_err(|_| {
             named.error(
                 "it can't sign; a key must be RSA of 2048 to 8192 bits, EC P-256 or P-384, or Ed25519, and whole",
             )
         })?;
-        Ok(Self { signs, der, name: named.name.clone() })
+        Ok(Self { signs, der, name: named.name() })
     }
 
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.signs {
             Signs::Rsa(_) => "RSA",
             Signs::P256(_) => "EC P-256",
@@ -73,6 +108,19 @@ impl PrivateKey {
             Signs::Rsa(key) => key.public_key().as_ref(),
             Signs::P256(key) | Signs::P384(key) => key.public_key().as_ref(),
             Signs::Ed25519(key) => key.public_key().as_ref(),
+        }
+    }
+
+    /// The SHA-256 fingerprint of the public key (`SubjectPublicKeyInfo` in DER), as 64 upper-case hex digits.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        let der = |key: Result<PublicKeyX509Der<'static>, Unspecified>| {
+            let digest = digest::digest(&digest::SHA256, key.ok()?.as_ref());
+            Some(digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect())
+        };
+        match &self.signs {
+            Signs::Rsa(key) => der(key.public_key().as_der()),
+            Signs::P256(key) | Signs::P384(key) => der(key.public_key().as_der()),
+            Signs::Ed25519(key) => der(key.public_key().as_der()),
         }
     }
 
@@ -126,73 +174,44 @@ impl PrivateKey {
 }
 
 impl Der {
-    fn of(named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
-        let mut other = None;
-        if is_pem(named.bytes) {
-            for pem in Pem::iter_from_buffer(named.bytes) {
-                let Ok(Pem { label, contents }) = pem else {
-                    return Err(named.error(damaged(named.bytes)));
-                };
-                let bytes = Zeroizing::new(contents);
-                match label.as_str() {
-                    "PRIVATE KEY" => return Ok(Self { bytes, form: Form::Pkcs8 }),
-                    "RSA PRIVATE KEY" => return Ok(Self { bytes, form: Form::Pkcs1 }),
-                    "EC PRIVATE KEY" => return Ok(Self { bytes, form: Form::Sec1 }),
-                    "ENCRYPTED PRIVATE KEY" => return Self::decrypted(&bytes, named, passphrase),
-                    _ => other = Some(label),
-                }
-            }
-        } else if is_pkcs12(named.bytes) {
-            return Err(named.error(PKCS12));
-        } else if let Ok(der) = PrivateKeyDer::try_from(named.bytes) {
-            let form = match der {
-                PrivateKeyDer::Pkcs1(_) => Form::Pkcs1,
-                PrivateKeyDer::Sec1(_) => Form::Sec1,
-                _ => Form::Pkcs8,
-            };
-            return Ok(Self { bytes: Zeroizing::new(named.bytes.to_vec()), form });
-        } else if is_encrypted(named.bytes) {
-            return Self::decrypted(named.bytes, named, passphrase);
-        } else if X509Certificate::from_der(named.bytes).is_ok() {
-            other = Some("CERTIFICATE".to_owned());
+    fn of(item: &Item, named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
+        match item.kind {
+            Kind::Key(form) => Ok(Self { bytes: item.der.clone(), form }),
+            Kind::EncryptedKey => Self::decrypted(&item.der, named, passphrase),
+            _ => Err(item.refused(named, true)),
         }
-        Err(named.error(match other.as_deref() {
-            Some("CERTIFICATE") => "it is a certificate; are key and certificate swapped?",
-            Some(_) => "it holds no private key (in PEM: BEGIN PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY or ENCRYPTED PRIVATE KEY)",
-            None => {
-                "it isn't a private key in PEM or DER (PKCS#8, PKCS#1 or SEC1), or is cut off; give the whole of one"
-            }
-        }))
     }
 
     #[cfg(feature = "encrypted-keys")]
     fn decrypted(der: &[u8], named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
         let Some(passphrase) = passphrase else {
-            return Err(named.error("it is encrypted; give its passphrase too"));
+            let what = "it is encrypted, and no passphrase is set; set its passphrase";
+            return Err(named.error(what).with_setting(Setting::Passphrase));
         };
-        let unsupported =
-            "it is encrypted in a way that isn't supported; convert it with openssl pkcs8 -topk8 -v2 aes256";
+        Setting::Passphrase.check(passphrase)?;
+        let unsupported = "it is encrypted in a way that isn't supported; convert it with \
+                           openssl pkcs8 -topk8 -v2 aes256 -in a.pem -out b.pem";
         let info = pkcs8::EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| {
             let damaged = "it isn't encrypted PKCS#8; its content is damaged, so copy it again";
-            named.error(if is_encrypted(der) { unsupported } else { damaged })
+            named.error(if content::is_encrypted(der) { unsupported } else { damaged })
         })?;
         if !is_bearable(&info.encryption_algorithm) {
             return Err(named.error(
-                "opening it would take more work than is usual; if it isn't damaged, convert it with openssl pkcs8 -topk8 -v2 aes256",
+                "opening it would take more work than is usual; if it isn't damaged, convert it with \
+                 openssl pkcs8 -topk8 -v2 aes256 -in a.pem -out b.pem",
             ));
         }
         let document = info.decrypt(passphrase).map_err(|e| match e {
             pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. })
             | pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::NoPbes1CryptSupport) => named.error(unsupported),
-            _ => named.error("the passphrase doesn't open it; check it"),
+            _ => named.error("the passphrase doesn't open it; check it").with_setting(Setting::Passphrase),
         })?;
         Ok(Self { bytes: document.to_bytes(), form: Form::Pkcs8 })
     }
 
     #[cfg(not(feature = "encrypted-keys"))]
     fn decrypted(_: &[u8], named: &Named<'_>, _: Option<&str>) -> Result<Self, Error> {
-        Err(named
-            .error("it is encrypted; Identity::read_encrypted reads it with its passphrase (feature encrypted-keys)"))
+        Err(named.error("it is encrypted, which this program can't read; build it with the feature encrypted-keys"))
     }
 
     fn signs(&self) -> Result<Signs, KeyRejected> {
@@ -233,43 +252,8 @@ fn is_bearable(scheme: &pkcs8::pkcs5::EncryptionScheme) -> bool {
     }
 }
 
-/// PEM is text, and may have other text before it; DER begins with bytes that aren't.
-pub(super) fn is_pem(bytes: &[u8]) -> bool {
-    bytes.windows(PEM.len()).any(|window| window == PEM)
-}
+/// The object identifier 1.2.840.113549.1.1.1, as DER has it.
+const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
-const PEM: &[u8] = b"-----BEGIN ";
-
-pub(super) const DAMAGED_PEM: &str = "its PEM is damaged or cut off; copy it again";
-
-/// What to say of a bundle where a key or a certificate belongs.
-pub(super) const PKCS12: &str = "it is a PKCS#12 bundle; Identity::read_pkcs12 reads it (feature encrypted-keys)";
-
-/// Whether DER is a `PFX` (RFC 7292 section 4): a sequence that begins with the number three, which no key does.
-pub(super) fn is_pkcs12(der: &[u8]) -> bool {
-    let content = Sequence::from_der(der).map(|(_, sequence)| sequence.content);
-    content.is_ok_and(|content| content.starts_with(&[0x02, 0x01, 0x03]))
-}
-
-/// Why PEM that is there can't be read.
-fn damaged(bytes: &[u8]) -> &'static str {
-    let openssl = b"Proc-Type:";
-    if bytes.windows(openssl.len()).any(|window| window == openssl) {
-        "it is encrypted in OpenSSL's old way; convert it with openssl pkcs8 -topk8 -v2 aes256"
-    } else {
-        DAMAGED_PEM
-    }
-}
-
-/// Whether DER is an `EncryptedPrivateKeyInfo` (RFC 5208 section 6): a sequence that begins with one.
-fn is_encrypted(der: &[u8]) -> bool {
-    let Ok((_, sequence)) = Sequence::from_der(der) else { return false };
-    let mut rest: &[u8] = &sequence.content;
-    [Tag::Sequence, Tag::OctetString].into_iter().all(|tag| match Any::from_der(rest) {
-        Ok((left, any)) if any.tag() == tag => {
-            rest = left;
-            true
-        }
-        _ => false,
-    }) && rest.is_empty()
-}
+/// The object identifier 1.2.840.113549.1.1.10.
+const RSASSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
