@@ -102,8 +102,6 @@ fn what_follows_a_certificate_in_der_is_refused() {
     let key = KeyPair::generate().unwrap();
     let der = params("client").self_signed(&key).unwrap().der().to_vec();
     Identity::new(key.serialize_pem(), &der).unwrap();
-    for rest in [&b"\n"[..], &der] {
-        let error = Identity::new(key.serialize_pem(), [&der, rest].concat()).unwrap_err().to_string();
-        assert!(error.contains("something follows the certificate"), "{error}");
-    }
+    let error = Identity::new(key.serialize_pem(), [&der[..], &der].concat()).unwrap_err().to_string();
+    assert!(error.contains("something follows the certificate"), "{error}");
 }

@@ -80,7 +80,7 @@ async fn openssl_verifies_nothing_that_was_changed() {
 
 /// What the bank calls the key.
 fn text(kind: &Kind) -> String {
-    format!("Schlüssel \"{}\"", kind.name)
+    format!("Schlüssel \"{}\" 1", kind.name)
 }
 
 fn key_ids(kind: &Kind) -> [KeyId; 3] {

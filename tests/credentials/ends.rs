@@ -22,21 +22,26 @@ fn a_certificate_that_ends_within_30_days_is_warned_of_once_a_day() {
     for (left, warnings) in
         [(HOUR, 1), (29 * DAY, 1), (30 * DAY - HOUR, 1), (30 * DAY + HOUR, 0), (31 * DAY, 0), (300 * DAY, 0)]
     {
-        let log = Log::default();
-        let writer = log.clone();
-        let _collecting = tracing_subscriber::fmt()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish()
-            .set_default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(sign_twice(left));
-        let text = log.text();
+        let ((), text) = logged(|| runtime.block_on(sign_twice(left)));
         assert_eq!(text.matches("the certificate ends soon").count(), warnings, "{left:?}: {text}");
         assert_eq!(text.lines().count(), warnings, "{left:?}: {text}");
         assert!(warnings == 0 || text.contains("subject=\"CN=ending\"") && text.contains("not_after="), "{text}");
     }
+}
+
+/// What `run` returns, and the warnings that it logs on this thread.
+pub(crate) fn logged<R>(run: impl FnOnce() -> R) -> (R, String) {
+    let log = Log::default();
+    let writer = log.clone();
+    let _collecting = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish()
+        .set_default();
+    let result = run();
+    (result, log.text())
 }
 
 async fn sign_twice(left: Duration) {

@@ -16,6 +16,8 @@ mod ends;
 mod exchange;
 mod hostile;
 mod keys;
+mod material;
+mod names;
 mod openssl;
 mod signers;
 #[path = "../support/mod.rs"]

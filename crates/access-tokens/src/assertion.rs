@@ -214,12 +214,6 @@ impl ClientAssertion {
 
     /// Whether it has what its header is to say.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let missing = |setting: Setting, what| {
-            configuration(format!(
-                "{what} of the certificate, and no certificate is set; set it, or the key id as a text"
-            ))
-            .with_setting(setting)
-        };
         if let Audience::Text(text) = &self.audience {
             Setting::Audience.check(text)?;
         }
@@ -227,8 +221,11 @@ impl ClientAssertion {
             Setting::KeyId.check(text)?;
         }
         match (&self.kid, self.chain()) {
-            (None, _) => Err(missing(Setting::KeyId, "the key id is the fingerprint")),
-            (_, None) if !self.x509.is_empty() => Err(missing(Setting::X509, "x5t, x5t#S256 and x5c are")),
+            (None, _) => Err(Setting::KeyId
+                .error("is a fingerprint of the certificate, and no certificate is set; set one of the two")),
+            (_, None) if !self.x509.is_empty() => {
+                Err(Setting::X509.error("are of the certificate, and no certificate is set; set it, or leave them out"))
+            }
             _ => Ok(()),
         }
     }

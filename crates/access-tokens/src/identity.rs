@@ -13,6 +13,7 @@ use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
 use access_tokens_raw::Secret;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 #[cfg(feature = "probe")]
@@ -177,6 +178,13 @@ impl Identity {
     /// ```
     pub fn with_pem<R>(&self, f: impl FnOnce(&str) -> R) -> R {
         f(self.pem().expose())
+    }
+
+    /// Whether TLS can show the certificate, which it can't if that is of version 1.
+    pub(crate) fn check_for_tls(&self) -> Result<(), Error> {
+        let leaf = CertificateDer::from(self.0.certificates.leaf());
+        let usable = webpki::EndEntityCert::try_from(&leaf);
+        usable.map(|_| ()).map_err(|e| self.0.certificates.unusable_for_tls(&e))
     }
 
     pub(crate) fn key(&self) -> &PrivateKey {

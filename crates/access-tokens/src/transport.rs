@@ -138,8 +138,9 @@ impl Transport {
             builder = builder.tls_certs_merge(roots.map_err(unusable)?);
         }
         if let Some(identity) = &self.identity {
+            identity.check_for_tls()?;
             let identity = identity.with_pem(|pem| reqwest::Identity::from_pem(pem.as_bytes()));
-            let unusable = |_| configuration("TLS can't use the client certificate").with_setting(Setting::Certificate);
+            let unusable = |_| Setting::Certificate.error("can't be used by TLS");
             builder = builder.identity(identity.map_err(unusable)?);
         }
         builder = watch(builder);

@@ -129,6 +129,16 @@ impl Certificates {
         }
     }
 
+    pub(super) fn unusable_for_tls(&self, error: &webpki::Error) -> Error {
+        let subject = &self.subject;
+        self.source.error(match error {
+            webpki::Error::UnsupportedCertVersion => {
+                format!("TLS can't use it ({subject}): its X.509 version isn't 3; ask for one of version 3")
+            }
+            _ => format!("TLS can't use it ({subject}); ask for another one"),
+        })
+    }
+
     /// The first, in DER.
     pub(crate) fn leaf(&self) -> &[u8] {
         self.chain.first().map_or(&[], Vec::as_slice)

@@ -254,7 +254,7 @@ const SSH_ED25519: &[u8] = b"ssh-ed25519";
 /// The object identifier 1.2.840.113549.1.7.2, as PKCS#7 begins (RFC 2315 section 14).
 const SIGNED_DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 
-fn is_blank(byte: &u8) -> bool {
+pub(super) fn is_blank(byte: &u8) -> bool {
     *byte == 0 || byte.is_ascii_whitespace()
 }
 

@@ -188,7 +188,7 @@ impl Der {
             let what = "it is encrypted, and no passphrase is set; set its passphrase";
             return Err(named.error(what).with_setting(Setting::Passphrase));
         };
-        Setting::Passphrase.check(passphrase)?;
+        Setting::Passphrase.check_in(passphrase, &format!(" of {}", named.name()))?;
         let unsupported = "it is encrypted in a way that isn't supported; convert it with \
                            openssl pkcs8 -topk8 -v2 aes256 -in a.pem -out b.pem";
         let info = pkcs8::EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| {

@@ -1,7 +1,7 @@
 //! PKCS#12 bundles (RFC 7292).
 
 use der::{
-    Any, Choice, Decode, Encode, Sequence,
+    Any, Decode, Encode, EncodingRules, Reader, Sequence, SliceReader,
     asn1::{ObjectIdentifier, OctetString},
 };
 use p12_keystore::{Pkcs12Archive, error::Error as ArchiveError};
@@ -17,7 +17,7 @@ use crate::{Error, Setting};
 impl Identity {
     pub(super) fn of_pkcs12(named: &Named<'_>, passphrase: &str) -> Result<Self, Error> {
         if !passphrase.is_empty() {
-            Setting::Passphrase.check(passphrase)?;
+            Setting::Passphrase.check_in(passphrase, &format!(" of {}", named.name()))?;
         }
         let items = content::items(named)?;
         let bundle = match items.as_slice() {
@@ -61,94 +61,70 @@ impl Identity {
     }
 }
 
-/// Opens the bundle with the passphrase. An empty one may stand for none, and then be two zero bytes or none (RFC 7292 appendix
-/// B.1); p12-keystore knows only the former.
+/// Opens the bundle with the passphrase, which may be empty.
+///
+/// p12-keystore reads only DER, knows no PBMAC1 (RFC 9579), and takes an empty passphrase to be two zero bytes, where some programs
+/// write none (RFC 7292 appendix B.1). In these cases it gets the bundle in DER and without its MAC. The MAC protects nothing
+/// anyway: a bundle without one is valid, and whoever changes a bundle can remove it.
 fn open(bundle: &[u8], named: &Named<'_>, passphrase: &str) -> Result<Pkcs12Archive, Error> {
-    // As large as the bundle, and more than enough.
-    let outer = Pfx::from_ber(bundle).map_err(|_| {
-        named.error("it isn't a PKCS#12 bundle, or is damaged or cut off; copy it again, or export it anew")
-    })?;
-    let mut outcome = outer
-        .to_der()
-        .map_err(ArchiveError::from)
-        .and_then(|der| Pkcs12Archive::from_pkcs12(&Zeroizing::new(der), passphrase));
-    let is_ber = matches!(outcome, Err(ArchiveError::DerError(_)));
-    let is_empty = passphrase.is_empty() && matches!(outcome, Err(ArchiveError::MacError(_)));
-    if is_ber || is_empty {
-        // The bundle's MAC is of the bytes before they are rewritten. It was right if the bundle is BER, and whoever changes a
-        // bundle whose passphrase is empty can make a new MAC.
-        if let Ok(inner) = outer.without_mac() {
-            outcome = Pkcs12Archive::from_pkcs12(&inner, passphrase);
+    let damaged = || {
+        named.error(
+            "it is damaged, cut off, or BER of a kind that isn't supported; copy it again, or convert it with \
+             openssl pkcs12 -in a.p12 -nodes | openssl pkcs12 -export -out b.p12",
+        )
+    };
+    let pfx = Pfx::read(bundle).map_err(|_| damaged())?;
+    let der = Zeroizing::new(pfx.to_der().map_err(|_| damaged())?);
+    let mut opened = Pkcs12Archive::from_pkcs12(&der, passphrase);
+    let is_wrong_empty = passphrase.is_empty() && matches!(opened, Err(ArchiveError::MacError(_)));
+    let is_other = matches!(opened, Err(ArchiveError::DerError(_) | ArchiveError::UnsupportedEncryptionScheme));
+    if (is_wrong_empty || is_other)
+        && let Ok(der) = pfx.without_mac()
+    {
+        let again = Pkcs12Archive::from_pkcs12(&der, passphrase);
+        if again.is_ok() || is_other {
+            opened = again;
         }
     }
-    outcome.map_err(|error| refused(&error, bundle, named, passphrase))
-}
-
-fn refused(error: &ArchiveError, bundle: &[u8], named: &Named<'_>, passphrase: &str) -> Error {
-    let is_unsupported = matches!(
-        error,
+    opened.map_err(|error| match error {
+        ArchiveError::MacError(_) | ArchiveError::Pkcs5Error(_) | ArchiveError::UnpadError => {
+            let what = match passphrase {
+                "" => "it is encrypted, and no passphrase is set; set its passphrase",
+                _ => "the passphrase doesn't open it; check it",
+            };
+            named.error(what).with_setting(Setting::Passphrase)
+        }
+        // The parameters are those that say how much work it is to open.
         ArchiveError::InvalidParameters
-            | ArchiveError::UnsupportedEncryptionScheme
-            | ArchiveError::UnsupportedMacAlgorithm
-    );
-    if is_unsupported && bundle.windows(PBMAC1.len()).any(|window| window == PBMAC1) {
-        return named.error(
-            "it is protected by PBMAC1, which isn't supported; convert it with an OpenSSL that reads it (3.4 or newer): \
-             openssl pkcs12 -in a.p12 -nodes | openssl pkcs12 -export -macalg sha256 -out b.p12",
-        );
-    }
-    if is_unsupported {
-        return named.error(
+        | ArchiveError::UnsupportedEncryptionScheme
+        | ArchiveError::UnsupportedMacAlgorithm => named.error(
             "it is encrypted in a way that isn't supported; convert it with \
              openssl pkcs12 -legacy -in a.p12 -nodes | openssl pkcs12 -export -out b.p12",
-        );
-    }
-    let wrong_passphrase = match error {
-        ArchiveError::MacError(_) | ArchiveError::Pkcs5Error(_) | ArchiveError::UnpadError => true,
-        // What a wrong passphrase decrypts to may look like padding by chance.
-        _ => false,
-    };
-    match (wrong_passphrase, passphrase.is_empty()) {
-        (true, true) => named
-            .error("it is encrypted, and no passphrase is set; set its passphrase")
-            .with_setting(Setting::Passphrase),
-        (true, false) => named.error("the passphrase doesn't open it; check it").with_setting(Setting::Passphrase),
-        (false, _) if is_ber(bundle) => named.error(
-            "it is BER of a kind that isn't supported; convert it with \
-             openssl pkcs12 -in a.p12 -nodes | openssl pkcs12 -export -out b.p12",
         ),
-        (false, _) => named.error("its content is damaged; copy it again, or export it anew"),
-    }
-}
-
-/// The object identifier 1.2.840.113549.1.5.14 (RFC 9579).
-const PBMAC1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0e];
-
-/// Whether the length of the outermost element is left out, which DER never does.
-fn is_ber(bundle: &[u8]) -> bool {
-    bundle.get(1) == Some(&0x80)
+        _ => damaged(),
+    })
 }
 
 /// The outer layers of a bundle (RFC 7292 section 4). Some programs write them in BER, and p12-keystore reads only DER.
 #[derive(Sequence)]
 struct Pfx {
     version: u8,
-    auth_safe: ContentInfo,
+    auth_safe: Data,
     mac_data: Option<Any>,
 }
 
 #[derive(Sequence)]
-struct ContentInfo {
+struct Data {
     content_type: ObjectIdentifier,
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    content: Content,
+    content: OctetString,
 }
 
-#[derive(Choice)]
-enum Content {
-    #[asn1(type = "OCTET STRING")]
-    Data(OctetString),
-    Encrypted(EncryptedData),
+#[derive(Sequence)]
+struct Encrypted {
+    content_type: ObjectIdentifier,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    content: EncryptedData,
 }
 
 /// RFC 5652 section 8.
@@ -167,12 +143,27 @@ struct EncryptedContentInfo {
 }
 
 impl Pfx {
+    fn read(bundle: &[u8]) -> der::Result<Self> {
+        let mut reader = SliceReader::new_with_encoding_rules(bundle, EncodingRules::Ber)?;
+        let pfx = Self::decode(&mut reader)?;
+        let rest = usize::try_from(reader.remaining_len())?;
+        let is_padding = bundle.iter().rev().take(rest).all(content::is_blank);
+        if is_padding { Ok(pfx) } else { Err(der::ErrorKind::Failed.into()) }
+    }
+
     /// All layers in DER, and no MAC.
     fn without_mac(&self) -> der::Result<Zeroizing<Vec<u8>>> {
-        let Content::Data(safes) = &self.auth_safe.content else { return Err(der::ErrorKind::Failed.into()) };
-        let safes = Vec::<ContentInfo>::from_ber(safes.as_bytes())?;
-        let content = Content::Data(OctetString::new(safes.to_der()?)?);
-        let auth_safe = ContentInfo { content_type: self.auth_safe.content_type, content };
+        let in_der = |info: Any| {
+            let info = info.to_der()?;
+            let info = match Encrypted::from_ber(&info) {
+                Ok(encrypted) => encrypted.to_der()?,
+                Err(_) => Data::from_ber(&info)?.to_der()?,
+            };
+            Any::from_der(&info)
+        };
+        let infos = Vec::<Any>::from_ber(self.auth_safe.content.as_bytes())?.into_iter();
+        let infos: Vec<_> = infos.map(in_der).collect::<der::Result<_>>()?;
+        let auth_safe = Data { content_type: self.auth_safe.content_type, content: OctetString::new(infos.to_der()?)? };
         Ok(Zeroizing::new(Self { version: self.version, auth_safe, mac_data: None }.to_der()?))
     }
 }
