@@ -412,7 +412,26 @@ fn bundles_in_ber_and_with_pbmac1_are_read() {
         assert_eq!(error.to_string(), message, "{name}");
         let cut_off = &other(name)[..500];
         let error = Identity::from_pkcs12(cut_off, OTHER_PASSPHRASE).unwrap_err().to_string();
-        assert!(error.contains("BER") && error.contains("openssl pkcs12 -in a.p12 -nodes | openssl pkcs12 -export"));
+        assert!(
+            error.contains("BER") && error.contains("openssl pkcs12 -in a.p12 -out b.pem && openssl pkcs12 -export")
+        );
+    }
+}
+
+#[test]
+fn the_commands_for_bundles_convert_them() {
+    if !openssl::is_there("whether what messages say converts bundles") {
+        return;
+    }
+    let unsupported = Identity::from_pkcs12(fixture("wrong.rc4.p12"), PASSPHRASE).unwrap_err().to_string();
+    let cut_off = Identity::from_pkcs12(&other("outer-ber.p12")[..500], OTHER_PASSPHRASE).unwrap_err().to_string();
+    for (message, content, passphrase) in
+        [(unsupported, fixture("wrong.rc4.p12"), PASSPHRASE), (cut_off, other("outer-ber.p12"), OTHER_PASSPHRASE)]
+    {
+        // What people type when they are asked.
+        let typed = format!("openssl pkcs12 -passin 'pass:{passphrase}' -passout 'pass:{passphrase}'");
+        let message = message.replace("openssl pkcs12", &typed);
+        Identity::from_pkcs12(converted(&message, &content), passphrase).unwrap();
     }
 }
 

@@ -10,15 +10,28 @@ pub(super) fn is_same(one: &X509Name<'_>, other: &X509Name<'_>) -> bool {
     one == other || normalized(one) == normalized(other)
 }
 
-/// For each relative name its attributes, whose order says nothing: the object identifier, and the text or the bytes.
-fn normalized(name: &X509Name<'_>) -> Vec<Vec<(String, Result<String, Vec<u8>>)>> {
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Attribute {
+    object_identifier: String,
+    value: Value,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// The attributes of each relative name, whose order says nothing.
+fn normalized(name: &X509Name<'_>) -> Vec<Vec<Attribute>> {
     let relative = name.iter().map(|relative| {
-        let attribute = relative.iter().map(|attribute| {
+        let attributes = relative.iter().map(|attribute| {
             let value = attribute.attr_value();
-            let value = text(value).map(|text| folded(&text)).ok_or_else(|| value.data.to_vec());
-            (attribute.attr_type().to_id_string(), value)
+            let text = text(value).map(|text| Value::Text(folded(&text)));
+            let value = text.unwrap_or_else(|| Value::Bytes(value.data.to_vec()));
+            Attribute { object_identifier: attribute.attr_type().to_id_string(), value }
         });
-        let mut attributes: Vec<_> = attribute.collect();
+        let mut attributes: Vec<_> = attributes.collect();
         attributes.sort();
         attributes
     });

@@ -70,7 +70,7 @@ fn open(bundle: &[u8], named: &Named<'_>, passphrase: &str) -> Result<Pkcs12Arch
     let damaged = || {
         named.error(
             "it is damaged, cut off, or BER of a kind that isn't supported; copy it again, or convert it with \
-             openssl pkcs12 -in a.p12 -nodes | openssl pkcs12 -export -out b.p12",
+             openssl pkcs12 -in a.p12 -out b.pem && openssl pkcs12 -export -in b.pem -out b.p12",
         )
     };
     let pfx = Pfx::read(bundle).map_err(|_| damaged())?;
@@ -99,7 +99,7 @@ fn open(bundle: &[u8], named: &Named<'_>, passphrase: &str) -> Result<Pkcs12Arch
         | ArchiveError::UnsupportedEncryptionScheme
         | ArchiveError::UnsupportedMacAlgorithm => named.error(
             "it is encrypted in a way that isn't supported; convert it with \
-             openssl pkcs12 -legacy -in a.p12 -nodes | openssl pkcs12 -export -out b.p12",
+             openssl pkcs12 -legacy -in a.p12 -out b.pem && openssl pkcs12 -export -in b.pem -out b.p12",
         ),
         _ => damaged(),
     })
