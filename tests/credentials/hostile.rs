@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use access_tokens::{Error, Identity};
+use access_tokens::{Error, Identity, assertion::SigningKey, root_certificates};
 
 use crate::keys::{PASSPHRASE, fixture, fixtures};
 
@@ -53,6 +53,41 @@ fn no_damage_to_a_file_is_a_panic_or_takes_long() {
     }
     // Damage that nobody sees is in what isn't read.
     assert!(refused > 10 * taken, "{refused} {taken}");
+}
+
+/// Roots, keys without a certificate, bundles in BER, and what is named for what it is.
+#[test]
+fn no_damage_to_other_material_is_a_panic_or_takes_long() {
+    let mut random = Random(0xbe_5afe);
+    let folder = fixtures().parent().unwrap().join("material");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.extend(
+        ["root.pem", "rsa.certificate.der", "rsa.pkcs8.pem", "p256.sec1.der"].map(|name| fixtures().join(name)),
+    );
+    files.sort();
+    let (mut refused, mut taken) = (0, 0);
+    let mut count = |outcome: Result<(), Error>| match outcome {
+        Ok(()) => taken += 1,
+        Err(error) => {
+            assert!(error.setting().is_some() && error.to_string().chars().all(|c| !c.is_control()), "{error}");
+            refused += 1;
+        }
+    };
+    for path in files {
+        let whole = std::fs::read(&path).unwrap();
+        let times = if path.extension().is_some_and(|end| end == "p12") { 100 } else { 200 };
+        for _ in 0..times {
+            let damaged = random.damage(&whole);
+            let begun = Instant::now();
+            count(root_certificates(&damaged).map(|_| ()));
+            count(SigningKey::new(&damaged, Some("secret1")).map(|_| ()));
+            count(Identity::new(&damaged, &damaged).map(|_| ()));
+            count(Identity::from_pkcs12(&damaged, "secret1").map(|_| ()));
+            count(Identity::from_pkcs12(&damaged, "").map(|_| ()));
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}: {damaged:02x?}", path.display());
+        }
+    }
+    assert!(refused > 5 * taken && taken > 0, "{refused} {taken}");
 }
 
 /// The same in every run (xorshift).

@@ -16,7 +16,9 @@ use super::{
     Named,
     content::{self, Form, Item, Kind},
 };
-use crate::{Error, Setting, assertion::Algorithm};
+#[cfg(feature = "encrypted-keys")]
+use crate::Setting;
+use crate::{Error, assertion::Algorithm};
 
 /// A key that can sign.
 pub(crate) struct PrivateKey {
