@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -66,35 +67,63 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = GET_HELP)]
+#[command(after_help = GET_HELP)]
 pub(crate) struct GetArguments {
     #[command(subcommand)]
     pub(crate) provider: Option<Provider>,
+    /// The source to fetch from [default: the only one]
+    #[arg(value_name = "SOURCE")]
+    name: Option<String>,
+    /// The same as SOURCE, which goes first
+    #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
+    source: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// The source to fetch from [default: the only one]
-    #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
-    pub(crate) source: Option<String>,
-    /// Make an exchange even if the store has a token, and leave the store alone
-    #[arg(long)]
+    /// Request a token even if the store has one, and leave the store alone
+    #[arg(long, global = true)]
     pub(crate) fresh: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
+    /// What to print [default: table on a terminal; token in a pipe and in a file]
+    #[arg(long, value_enum, global = true)]
+    pub(crate) format: Option<Format>,
+    /// Write to this file instead of stdout: whole or not at all, readable by you alone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
+    pub(crate) output: Option<PathBuf>,
+    /// Give up after this time, retries included, such as 10s or 500ms; a bare number counts as seconds
+    #[arg(long, value_name = "TIME", value_parser = time, global = true)]
+    pub(crate) timeout: Option<Duration>,
+    /// Try again so many times if the provider throttles or is unavailable, after the time that it asks for
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, global = true)]
+    pub(crate) retry: u32,
+}
+
+impl GetArguments {
+    /// The source that was named.
+    pub(crate) fn source(&self) -> Option<&str> {
+        let provider = self.provider.as_ref().map(Provider::name);
+        // A variable that is meant for other commands doesn't speak against an argument.
+        provider.or(self.name.as_deref()).or(self.source.as_deref()).filter(|name| !name.is_empty())
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = text.parse().map(Duration::from_secs).or_else(|_| humantime::parse_duration(text));
+    time.ok().filter(|time| !time.is_zero()).ok_or_else(|| "write a time above zero, such as 10s or 500ms".to_owned())
 }
 
 const GET_HELP: &str = "\
-With a provider the settings come from its own variables and flags; without one, from a source of the configuration. If that has
-a store, the token comes from there, or goes there for the next who asks.
+The sources onence and worldline can be set by variables and flags of their own: see `access-tokens get onence --help`. All others are
+in a configuration file. With a store, the token comes from there, or goes there for the next who asks.
 
 Examples:
-  access-tokens get --config access-tokens.toml --source sims
-  access-tokens get onence --username me@example.com";
+  access-tokens get sims --config access-tokens.toml
+  access-tokens get onence --username me@example.com
+  access-tokens get sims --config access-tokens.toml --retry 3 --timeout 2m --output /run/tokens/sims";
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
     /// Configuration file (.toml or .json); variables ACCESS_TOKENS__... go on top [default: those alone]
     // Not a path yet: an empty variable counts as unset, and clap refuses an empty path.
-    #[arg(long, env = "ACCESS_TOKENS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, env = "ACCESS_TOKENS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     config: Option<OsString>,
 }
 
@@ -106,11 +135,23 @@ impl ConfigArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct SourcesArguments {
+    /// The sources [default: all]
+    #[arg(value_name = "SOURCE")]
+    names: Vec<String>,
+    /// The same as SOURCE, which goes first; may be given many times
+    #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
+    source: Vec<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// A source, may be given many times [default: all]
-    #[arg(long, env = "ACCESS_TOKENS_SOURCE", value_name = "NAME")]
-    pub(crate) source: Vec<String>,
+}
+
+impl SourcesArguments {
+    /// The sources that were named; none means all.
+    pub(crate) fn sources(&self) -> Vec<&str> {
+        let named = if self.names.is_empty() { &self.source } else { &self.names };
+        // An empty variable counts as unset.
+        named.iter().map(String::as_str).filter(|name| !name.is_empty()).collect()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -129,14 +170,15 @@ Steps: settings, key and certificate, name lookup, connection, TLS, clock skew, 
 The store is written to and read, whatever became of the other steps; one that is away is a warning, since tokens come without.
 
 In JSON, outcome is ok, failed, warning or skipped; took_ms and next can be null, and so are name and provider where the
-configuration itself is wrong. A configuration is read as a whole: with a mistake in one source the others aren't tried.
+configuration itself is wrong. Each source is examined for itself, whatever is wrong with the others.
 
 The exit code is that of the first source that has a failure, as `get` would have it; for a store that is
 set up wrongly it is 2, though `get` does without it. Warnings alone are 0.
 
 Examples:
   access-tokens doctor --config access-tokens.toml
-  access-tokens doctor --config access-tokens.toml --source sims --json";
+  access-tokens doctor sims --config access-tokens.toml --json
+  ONENCE_USERNAME=me@example.com ONENCE_PASSWORD_FILE=/run/secrets/1nce access-tokens doctor";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -193,85 +235,83 @@ Examples:
   access-tokens get worldline --signing-key key.pem --signing-cert cert.pem";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings of the source onence")]
 pub(crate) struct OnenceArguments {
-    /// What comes before /oauth/token [default: the specification's server]
-    #[arg(long, env = "ONENCE_BASE_URL", hide_env_values = true, alias = "onence-base-url", value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// User name of a 1NCE account that may use the API
-    #[arg(long, env = "ONENCE_USERNAME", hide_env_values = true, alias = "onence-username", value_name = "NAME")]
-    pub(crate) username: Option<String>,
-    /// File that holds the password
-    #[arg(
-        long,
-        env = "ONENCE_PASSWORD_FILE",
-        hide_env_values = true,
-        alias = "onence-password-file",
-        value_name = "PATH"
-    )]
-    pub(crate) password_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
+    /// What comes before /oauth/token [env: ONENCE_BASE_URL] [default: the specification's server]
+    #[arg(long, alias = "onence-base-url", value_name = "URL")]
+    base_url: Option<String>,
+    /// User name of a 1NCE account that may use the API [env: ONENCE_USERNAME]
+    #[arg(long, alias = "onence-username", value_name = "NAME")]
+    username: Option<String>,
+    /// File that holds the password [env: ONENCE_PASSWORD_FILE]
+    #[arg(long, alias = "onence-password-file", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    password_file: Option<String>,
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings of the source worldline")]
 pub(crate) struct WorldlineArguments {
-    /// What comes before /realms; ends in /auth
-    #[arg(long, env = "WORLDLINE_BASE_URL", hide_env_values = true, alias = "worldline-base-url", value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// The realm, as given at onboarding
-    #[arg(long, env = "WORLDLINE_REALM", hide_env_values = true, alias = "worldline-realm", value_name = "NAME")]
-    pub(crate) realm: Option<String>,
-    /// The client id, as given at onboarding
-    #[arg(long, env = "WORLDLINE_CLIENT_ID", hide_env_values = true, alias = "worldline-client-id", value_name = "ID")]
-    pub(crate) client_id: Option<String>,
-    /// The scopes to ask for, with spaces between
-    #[arg(long, env = "WORLDLINE_SCOPE", hide_env_values = true, alias = "worldline-scope", value_name = "SCOPES")]
-    pub(crate) scope: Option<String>,
-    /// File that holds the client secret
-    #[arg(
-        long,
-        env = "WORLDLINE_CLIENT_SECRET_FILE",
-        hide_env_values = true,
-        alias = "worldline-client-secret-file",
-        value_name = "PATH"
-    )]
-    pub(crate) client_secret_file: Option<PathBuf>,
-    /// File that holds the private key for assertions (PEM or DER), or a PKCS#12 bundle with its certificate (.p12, .pfx)
-    #[arg(
-        long,
-        env = "WORLDLINE_SIGNING_KEY",
-        hide_env_values = true,
-        alias = "worldline-signing-key",
-        value_name = "PATH"
-    )]
-    pub(crate) signing_key: Option<PathBuf>,
-    /// File that holds the passphrase of that key or bundle
-    #[arg(
-        long,
-        env = "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
-        hide_env_values = true,
-        alias = "worldline-signing-key-passphrase-file",
-        value_name = "PATH"
-    )]
-    pub(crate) signing_key_passphrase_file: Option<PathBuf>,
-    /// File that holds the certificate registered for that key (PEM or DER)
-    #[arg(
-        long,
-        env = "WORLDLINE_SIGNING_CERT",
-        hide_env_values = true,
-        alias = "worldline-signing-cert",
-        value_name = "PATH"
-    )]
-    pub(crate) signing_cert: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
+    /// What comes before /realms; ends in /auth [env: WORLDLINE_BASE_URL]
+    #[arg(long, alias = "worldline-base-url", value_name = "URL")]
+    base_url: Option<String>,
+    /// The realm, as given at onboarding [env: WORLDLINE_REALM]
+    #[arg(long, alias = "worldline-realm", value_name = "NAME")]
+    realm: Option<String>,
+    /// The client id, as given at onboarding [env: WORLDLINE_CLIENT_ID]
+    #[arg(long, alias = "worldline-client-id", value_name = "ID")]
+    client_id: Option<String>,
+    /// The scopes to request, with spaces or commas between [env: WORLDLINE_SCOPE]
+    #[arg(long, alias = "worldline-scope", value_name = "SCOPES")]
+    scope: Option<String>,
+    /// File that holds the client secret [env: WORLDLINE_CLIENT_SECRET_FILE]
+    #[arg(long, alias = "worldline-client-secret-file", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    client_secret_file: Option<String>,
+    /// File that holds the private key for assertions (PEM or DER), or a PKCS#12 bundle with its certificate
+    /// [env: WORLDLINE_SIGNING_KEY]
+    #[arg(long, alias = "worldline-signing-key", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    signing_key: Option<String>,
+    /// File that holds the passphrase of that key or bundle [env: WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE]
+    #[arg(long, alias = "worldline-signing-key-passphrase-file", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    signing_key_passphrase_file: Option<String>,
+    /// File that holds the certificate registered for that key (PEM or DER) [env: WORLDLINE_SIGNING_CERT]
+    #[arg(long, alias = "worldline-signing-cert", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    signing_cert: Option<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct OutputArguments {
-    /// What to print [default: table on a terminal, token in a pipe]
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
+impl Provider {
+    /// The name of its source.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Onence(_) => "onence",
+            Self::Worldline(_) => "worldline",
+        }
+    }
+
+    /// The flags that were given, each with the variable that it stands for.
+    pub(crate) fn flags(&self) -> Vec<(&'static str, &'static str, &String)> {
+        let flags = match self {
+            Self::Onence(flags) => vec![
+                ("ONENCE_BASE_URL", "--base-url", &flags.base_url),
+                ("ONENCE_USERNAME", "--username", &flags.username),
+                ("ONENCE_PASSWORD_FILE", "--password-file", &flags.password_file),
+            ],
+            Self::Worldline(flags) => vec![
+                ("WORLDLINE_BASE_URL", "--base-url", &flags.base_url),
+                ("WORLDLINE_REALM", "--realm", &flags.realm),
+                ("WORLDLINE_CLIENT_ID", "--client-id", &flags.client_id),
+                ("WORLDLINE_SCOPE", "--scope", &flags.scope),
+                ("WORLDLINE_CLIENT_SECRET_FILE", "--client-secret-file", &flags.client_secret_file),
+                ("WORLDLINE_SIGNING_KEY", "--signing-key", &flags.signing_key),
+                (
+                    "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
+                    "--signing-key-passphrase-file",
+                    &flags.signing_key_passphrase_file,
+                ),
+                ("WORLDLINE_SIGNING_CERT", "--signing-cert", &flags.signing_cert),
+            ],
+        };
+        flags.into_iter().filter_map(|(variable, flag, value)| Some((variable, flag, value.as_ref()?))).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -1,13 +1,11 @@
 //! `access-tokens config`, and how the other commands come to their sources.
 
-use std::env;
-
-use access_tokens_config::{Config, Error, Source, Store, schema};
+use access_tokens_config::{Checked, Config, Reader, Source, Store, schema};
 use serde_json::Value;
 
 use crate::{
     arguments::{ConfigArguments, ConfigCommand, ConfigFormat, SourcesArguments},
-    failure::{Failure, Settings, error},
+    failure::{self, Failure, Settings, error, warn},
     output,
 };
 
@@ -19,58 +17,50 @@ pub(crate) fn run(command: ConfigCommand) -> Result<(), Failure> {
     }
 }
 
-/// The configuration file with the environment on top, or the environment alone.
-pub(crate) fn read(arguments: &ConfigArguments) -> Result<Config, Error> {
-    arguments.file().map_or_else(Config::from_env, Config::read)
+/// The configuration file with the environment on top, or the environment alone. A source that is named is read even if it is one
+/// of those with variables of their own, and none of these is set: then what is missing is told.
+pub(crate) fn reader<'a>(arguments: &ConfigArguments, names: impl IntoIterator<Item = &'a str>) -> Reader {
+    let reader = arguments.file().map_or_else(Reader::new, |path| Reader::new().file(path));
+    names.into_iter().fold(reader, Reader::source)
 }
 
-/// The sources that were named, or all.
-pub(crate) fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Source>, Error> {
-    // An empty variable counts as unset.
-    let names: Vec<_> = names.iter().filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        Ok(config.sources().collect())
-    } else {
-        names.iter().map(|name| config.source(name)).collect()
-    }
+/// The names of the sources that were asked for, or of all.
+pub(crate) fn chosen<'a>(config: &'a Config, names: Vec<&'a str>) -> Vec<&'a str> {
+    if names.is_empty() { config.names().collect() } else { names }
 }
 
 /// The source that was named, or the only one.
-pub(crate) fn one(arguments: &ConfigArguments, name: Option<&str>) -> Result<Source, Failure> {
-    let name = name.filter(|name| !name.is_empty());
-    let from_variables = env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("ACCESS_TOKENS__"));
-    if name.is_none() && arguments.file().is_none() && !from_variables {
-        return Err(Failure::Setting(
-            "neither a provider nor a source is given; try `access-tokens get onence`, `access-tokens get worldline`, or name a \
-             configuration file with --config"
-                .to_owned(),
-        ));
-    }
-    let config = read(arguments)?;
-    if let Some(name) = name {
-        return Ok(config.source(name)?.clone());
-    }
-    let mut sources = config.sources();
-    match (sources.next(), sources.next()) {
-        (Some(only), None) => Ok(only.clone()),
-        _ => {
-            let names: Vec<_> = config.sources().map(Source::name).collect();
-            Err(Failure::Setting(format!("which source? Name one of {} with --source", names.join(", "))))
+pub(crate) fn one(config: &Config, name: Option<&str>) -> Result<Source, Failure> {
+    let names: Vec<_> = config.names().collect();
+    let name = match (name, names.as_slice()) {
+        (Some(name), _) => name,
+        (None, [name]) => *name,
+        (None, []) => {
+            return Err(Failure::of(config.other_problems()));
         }
+        (None, [first, ..]) => {
+            let names = names.join(", ");
+            return Err(Failure::Setting(format!(
+                "which source? Name one of {names}, as in access-tokens get {first}"
+            )));
+        }
+    };
+    match config.source(name) {
+        Ok(source) => Ok(source.clone()),
+        // With what is wrong with the files that it refers to: all at once.
+        Err(error) => match config.check(name) {
+            Ok(Checked { problems, .. }) if !problems.is_empty() => Err(Failure::of(&problems)),
+            _ => Err(error.into()),
+        },
     }
 }
 
 /// The settings of a source that decide what a provider accepts.
 pub(crate) fn settings(source: &Source) -> Settings {
-    let of = |keys: &[&str]| {
-        let keys: Vec<_> = keys.iter().map(|key| format!("sources.{}.{key}", source.name())).collect();
-        keys.join(", ")
-    };
-    // An assertion that can't be read is one all the same.
-    let assertion = source.identity().map_or(true, |identity| identity.is_some());
+    let of = |keys: &[&str]| keys.iter().map(|key| source.setting_name(key)).collect::<Vec<_>>().join(", ");
     match source.provider() {
         "worldline" => Settings {
-            credentials: of(&["client_id", if assertion { "assertion" } else { "client_secret" }]),
+            credentials: of(&["client_id", if source.uses_assertion() { "assertion" } else { "client_secret" }]),
             request: of(&["scopes", "realm", "base_url"]),
         },
         _ => Settings { credentials: of(&["username", "password"]), request: of(&["base_url"]) },
@@ -78,38 +68,33 @@ pub(crate) fn settings(source: &Source) -> Settings {
 }
 
 fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
-    let config = read(&arguments.config)?;
-    let mut told = Vec::new();
-    let sources = chosen(&config, &arguments.source)?;
-    if let Some(store) = config.store().filter(|_| sources.iter().any(|source| source.store().is_some())) {
-        let problems: Vec<_> = store.shared().err().iter().flat_map(Error::problems).map(ToString::to_string).collect();
-        let servers = store.servers().map_or(String::new(), |servers| format!(" ({servers})"));
-        output::write(&format!("store: {}{servers}\n", verdict(problems.len())))?;
-        told.extend(problems);
+    let names = arguments.sources();
+    let config = reader(&arguments.config, names.iter().copied()).read()?;
+    let mut problems = config.other_problems().to_vec();
+    let mut warnings = Vec::new();
+    let mut add = |checked: Checked, name: &str, what: String| {
+        output::write(&format!("{name}: {}{what}\n", verdict(checked.problems.len())))?;
+        problems.extend(checked.problems);
+        warnings.extend(checked.warnings);
+        Ok::<_, Failure>(())
+    };
+    let names = chosen(&config, names);
+    let is_shared = |name: &&str| config.source(name).is_ok_and(|source| source.store().is_some());
+    if config.has_store() && (config.store().is_none() || names.iter().any(is_shared)) {
+        let servers = config.store().and_then(|store| store.servers().ok());
+        add(config.check_store(), "store", servers.map_or(String::new(), |servers| format!(" ({servers})")))?;
     }
-    for source in sources {
-        // Each of the three stops at its first problem, and some of them are the same.
-        let outcomes = [source.transport().err(), source.identity().err(), source.endpoint().err()];
-        let mut problems: Vec<String> = Vec::new();
-        for problem in outcomes.iter().flatten().flat_map(|error| error.problems()).map(ToString::to_string) {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-        output::write(&format!(
-            "{}: {} ({}, {})\n",
-            source.name(),
-            verdict(problems.len()),
-            output::name(source.provider()),
-            source.base_url()
-        ))?;
-        told.extend(problems);
+    for name in names {
+        let source = config.source(name).ok();
+        let what = |source: &Source| format!(" ({}, {})", output::name(source.provider()), source.base_url());
+        add(config.check(name)?, name, source.map_or(String::new(), what))?;
     }
-    if told.is_empty() {
+    warnings.iter().for_each(|warning| warn(&warning.to_string()));
+    if problems.is_empty() {
         return Ok(());
     }
-    told.iter().for_each(|problem| error(problem));
-    Err(Failure::Told(2))
+    problems.iter().for_each(|problem| error(&problem.to_string()));
+    Err(Failure::Told(failure::SETTING))
 }
 
 fn verdict(problems: usize) -> String {
@@ -121,8 +106,10 @@ fn verdict(problems: usize) -> String {
 }
 
 fn show(arguments: &SourcesArguments, format: ConfigFormat) -> Result<(), Failure> {
-    let config = read(&arguments.config)?;
-    let sources = chosen(&config, &arguments.source)?;
+    let names = arguments.sources();
+    let config = reader(&arguments.config, names.iter().copied()).read()?;
+    let sources = chosen(&config, names).into_iter().map(|name| config.source(name));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
     match format {
         ConfigFormat::Toml => {
             let store = config.store().map(Store::to_toml);

@@ -11,7 +11,7 @@ use access_tokens::{
     AccessToken, ErrorKind, Identity, TokenEndpoint,
     probe::{Obstacle, Probe},
 };
-use access_tokens_config::{Error, Problem, Source, Store};
+use access_tokens_config::{Checked, Problem, Source, Store};
 
 use self::report::{Examined, Outcome, Output, Step, StepName};
 use crate::{
@@ -33,25 +33,36 @@ const CORRECTED: u64 = 24 * 60 * 60;
 pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     let mut output = Output::new(arguments.json);
     let begun = Instant::now();
-    let config = config::read(&arguments.sources.config);
-    let chosen = config.as_ref().map_err(Clone::clone);
-    let sources = match chosen.and_then(|config| config::chosen(config, &arguments.sources.source)) {
-        Ok(sources) => sources,
+    let names = arguments.sources.sources();
+    let config = match config::reader(&arguments.sources.config, names.iter().copied()).read() {
+        Ok(config) => config,
         Err(error) => {
-            for (name, problems) in by_source(&error) {
-                let mut examination = Examination::begin(&mut output, name, None)?;
-                examination.settings_refused(begun.elapsed(), problems)?;
-                examination.end()?;
-            }
+            Examination::begin(&mut output, None, None)?.settings_refused(begun.elapsed(), error.problems())?;
             return output.end();
         }
     };
-    for source in sources {
-        let mut examination = Examination::begin(&mut output, Some(source.name()), Some(source))?;
-        examination.examine(source).await?;
+    if !config.other_problems().is_empty() {
+        Examination::begin(&mut output, None, None)?.settings_refused(begun.elapsed(), config.other_problems())?;
+    }
+    for name in config::chosen(&config, names) {
+        let begun = Instant::now();
+        let (source, checked) = match (config.source(name), config.check(name)) {
+            (Ok(source), Ok(checked)) => (source, checked),
+            (Err(error), checked) => {
+                // Of a source that isn't there nothing could be checked.
+                let known = checked.as_ref().map(|_| name).ok();
+                let problems = checked.as_ref().map(|checked| &*checked.problems).unwrap_or_default();
+                let problems = if problems.is_empty() { error.problems() } else { problems };
+                Examination::begin(&mut output, known, None)?.settings_refused(begun.elapsed(), problems)?;
+                continue;
+            }
+            (Ok(_), Err(error)) => return Err(error.into()),
+        };
+        let mut examination = Examination::begin(&mut output, Some(name), Some(source))?;
+        examination.examine(source, &checked, begun.elapsed()).await?;
         match source.store() {
             Some(store) => examination.store(store).await?,
-            None if config.as_ref().is_ok_and(|config| config.store().is_some()) => {
+            None if config.has_store() => {
                 examination.skip(StepName::Store, "this source takes no part (store = false)")?;
             }
             None => examination.skip(StepName::Store, "no store is configured")?,
@@ -59,22 +70,6 @@ pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
         examination.end()?;
     }
     output.end()
-}
-
-/// The problems of each source, and first those of none. With them nothing is known of the other sources.
-fn by_source(error: &Error) -> Vec<(Option<&str>, Vec<&Problem>)> {
-    let mut groups: Vec<(Option<&str>, Vec<&Problem>)> = Vec::new();
-    for problem in error.problems() {
-        // One that isn't a name is in quotes, and of no source.
-        let name = problem.key().strip_prefix("sources.").filter(|key| !key.starts_with('"'));
-        let name = name.and_then(|key| key.split('.').next());
-        match groups.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, problems)) => problems.push(problem),
-            None => groups.push((name, vec![problem])),
-        }
-    }
-    groups.sort_by_key(|(name, _)| *name);
-    groups
 }
 
 /// The steps of one source so far.
@@ -97,32 +92,29 @@ impl<'a> Examination<'a> {
     }
 
     /// All that a token needs; the store isn't among that.
-    async fn examine(&mut self, source: &Source) -> Result<(), Failure> {
-        let begun = Instant::now();
-        let transport = source.transport();
-        let endpoint = source.endpoint();
-        let took = begun.elapsed();
-        let wrong = |of_key: bool| {
-            let errors = [transport.as_ref().err(), endpoint.as_ref().err()].into_iter().flatten();
-            let mut problems: Vec<_> = errors.flat_map(Error::problems).collect();
-            problems.retain(|problem| is_of_key(problem) == of_key);
-            problems.dedup();
-            problems
+    async fn examine(&mut self, source: &Source, checked: &Checked, took: Duration) -> Result<(), Failure> {
+        let of = |problems: &[Problem], of_key: bool| -> Vec<Problem> {
+            problems.iter().filter(|problem| is_of_key(problem) == of_key).cloned().collect()
         };
-        match &*wrong(false) {
-            [] => self.ok(StepName::Settings, Some(took), in_effect(source))?,
-            problems => self.refused(StepName::Settings, took, problems)?,
+        match (&*of(&checked.problems, false), &*of(&checked.warnings, false)) {
+            ([], []) => self.ok(StepName::Settings, Some(took), in_effect(source))?,
+            ([], warnings) => {
+                let next = Some(joined(warnings));
+                self.warn(StepName::Settings, Some(took), in_effect(source), next)?;
+            }
+            (problems, _) => self.refused(StepName::Settings, took, problems)?,
         }
 
         let begun = Instant::now();
-        let identity = source.identity();
+        let (transport, identity) = (source.transport(), source.identity());
         let took = begun.elapsed();
         let shown = transport.as_ref().ok().and_then(|transport| transport.client_certificate());
-        let of_identity = identity.as_ref().err().and_then(|error| error.problems().first());
-        match (of_identity.or(wrong(true).first().copied()), identity.as_ref().ok().and_then(Option::as_ref)) {
-            (Some(problem), _) => self.refused(StepName::Key, took, &[problem])?,
-            (None, None) if shown.is_none() => self.skip(StepName::Key, "no key or certificate is used")?,
-            (None, signing) => self.certificates(took, signing, shown, source)?,
+        match (&*of(&checked.problems, true), identity.as_ref().ok().and_then(Option::as_ref)) {
+            ([], None) if shown.is_none() => self.skip(StepName::Key, "no key or certificate is used")?,
+            ([], signing) => {
+                self.certificates(took, signing, shown, source, &of(&checked.warnings, true))?;
+            }
+            (problems, _) => self.refused(StepName::Key, took, problems)?,
         }
 
         let Ok(transport) = &transport else {
@@ -137,11 +129,11 @@ impl<'a> Examination<'a> {
                 StepName::Lookup,
                 None,
                 chain(&error),
-                format!("check sources.{}.transport", source.name()),
+                format!("check {}", source.setting_name("transport")),
                 failure::exit_code(&error),
             )?,
         }
-        let Ok(endpoint) = endpoint.as_ref().map_err(|_| ()) else { return self.skip_rest() };
+        let Ok(endpoint) = source.endpoint() else { return self.skip_rest() };
         if self.failed.is_some() {
             return self.skip_rest();
         }
@@ -172,6 +164,7 @@ impl<'a> Examination<'a> {
         signing: Option<&Identity>,
         shown: Option<&Identity>,
         source: &Source,
+        warnings: &[Problem],
     ) -> Result<(), Failure> {
         let (mut details, mut soon) = (Vec::new(), Vec::new());
         for (what, identity) in [("client assertion", signing), ("client certificate", shown)] {
@@ -183,15 +176,20 @@ impl<'a> Examination<'a> {
             }
         }
         let details = details.join("; ");
-        if soon.is_empty() {
-            return self.ok(StepName::Key, Some(took), details);
+        let mut next = Vec::new();
+        if !soon.is_empty() {
+            let (soon, provider) = (soon.join(" and of "), output::name(source.provider()));
+            next.push(format!(
+                "ask for the successor of {soon} and register that with {provider} before this one ends"
+            ));
         }
-        let provider = output::name(source.provider());
-        let next = format!(
-            "ask for the successor of {} and register that with {provider} before this one ends",
-            soon.join(" and of ")
-        );
-        self.warn(StepName::Key, Some(took), details, Some(next))
+        if !warnings.is_empty() {
+            next.push(joined(warnings));
+        }
+        match &*next {
+            [] => self.ok(StepName::Key, Some(took), details),
+            next => self.warn(StepName::Key, Some(took), details, Some(next.join("; "))),
+        }
     }
 
     /// Name lookup, connection, TLS and clock skew, as one request found them.
@@ -318,10 +316,8 @@ impl<'a> Examination<'a> {
             return self.ok(StepName::Scopes, None, granted);
         }
         let provider = output::name(source.provider());
-        let next = format!(
-            "ask {provider} to add {missing} to the subscription, or take it out of sources.{}.scopes",
-            source.name()
-        );
+        let scopes = source.setting_name("scopes");
+        let next = format!("ask {provider} to add {missing} to the subscription, or take it out of {scopes}");
         self.warn(StepName::Scopes, None, format!("{granted}; asked for, but not granted: {missing}"), Some(next))
     }
 
@@ -331,8 +327,7 @@ impl<'a> Examination<'a> {
         let (shared, servers) = match (store.shared(), store.servers()) {
             (Ok(shared), Ok(servers)) => (shared, servers),
             (Err(error), _) | (_, Err(error)) => {
-                let problems: Vec<_> = error.problems().iter().collect();
-                return self.refused(StepName::Store, begun.elapsed(), &problems);
+                return self.refused(StepName::Store, begun.elapsed(), error.problems());
             }
         };
         let begun = Instant::now();
@@ -366,16 +361,16 @@ impl<'a> Examination<'a> {
         self.warn(StepName::Store, took, detail, Some(next.to_owned()))
     }
 
-    /// The configuration can't be read; there is nothing to try.
-    fn settings_refused(&mut self, took: Duration, problems: Vec<&Problem>) -> Result<(), Failure> {
-        self.refused(StepName::Settings, took, &problems)?;
-        self.skip_until(StepName::Store, self.failed)
+    /// The settings can't be used; there is nothing to try.
+    fn settings_refused(mut self, took: Duration, problems: &[Problem]) -> Result<(), Failure> {
+        self.refused(StepName::Settings, took, problems)?;
+        self.skip_until(StepName::Store, self.failed)?;
+        self.end()
     }
 
-    fn refused(&mut self, step: StepName, took: Duration, problems: &[&Problem]) -> Result<(), Failure> {
-        let detail: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    fn refused(&mut self, step: StepName, took: Duration, problems: &[Problem]) -> Result<(), Failure> {
         let next = "correct that, and run this again".to_owned();
-        self.fail(step, Some(took), detail.join("; "), next, failure::SETTING)
+        self.fail(step, Some(took), joined(problems), next, failure::SETTING)
     }
 
     fn ok(&mut self, step: StepName, took: Option<Duration>, detail: String) -> Result<(), Failure> {
@@ -431,10 +426,10 @@ impl<'a> Examination<'a> {
 
 /// What to do about what stands in the way.
 fn next_after(obstacle: Obstacle, source: &Source, probe: &Probe) -> String {
-    let (name, provider) = (source.name(), output::name(source.provider()));
-    let transport = format!("sources.{name}.transport");
-    let base_url = format!("sources.{name}.base_url");
-    let proxy = format!("{transport}.proxy, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");
+    let provider = output::name(source.provider());
+    let [base_url, proxy, roots, identity] =
+        ["base_url", "transport.proxy", "transport.roots", "transport.identity"].map(|key| source.setting_name(key));
+    let proxy = format!("{proxy}, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");
     match obstacle {
         Obstacle::Lookup if probe.proxy().is_some() => format!("check {proxy}, and this machine's name servers"),
         Obstacle::Lookup => format!("check {base_url}, and this machine's name servers"),
@@ -444,14 +439,14 @@ fn next_after(obstacle: Obstacle, source: &Source, probe: &Probe) -> String {
         Obstacle::Proxy => format!("check {proxy}, and that the proxy lets this machine connect to {}", probe.host()),
         Obstacle::UnknownIssuer => format!(
             "check {base_url}; if it is right, put the root certificate of whoever issued it (the provider, or a proxy that looks \
-             into TLS) into {transport}.roots"
+             into TLS) into {roots}"
         ),
         Obstacle::CertificateEnded | Obstacle::CertificateNotYetValid => {
             format!("check this machine's clock; if it is right, tell {provider}")
         }
         Obstacle::WrongName => format!("check the host in {base_url}; if it is right, tell {provider}"),
         Obstacle::ClientCertificate => {
-            format!("set {transport}.identity to a key and certificate that are registered with {provider}")
+            format!("set {identity} to a key and certificate that are registered with {provider}")
         }
         _ => format!("check {base_url}, and that nothing on the way looks into TLS"),
     }
@@ -460,6 +455,10 @@ fn next_after(obstacle: Obstacle, source: &Source, probe: &Probe) -> String {
 /// Whether a problem is one of a key, certificate or passphrase, and not of the settings around them.
 fn is_of_key(problem: &Problem) -> bool {
     problem.key().split('.').skip(2).any(|part| part == "assertion" || part == "identity")
+}
+
+fn joined(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn in_effect(source: &Source) -> String {

@@ -3,6 +3,7 @@
 use std::{error::Error as _, process::ExitCode};
 
 use access_tokens::ErrorKind;
+use access_tokens_config::Problem;
 use anstyle::{AnsiColor, Style};
 
 /// Why the command ends without what was asked for.
@@ -35,6 +36,11 @@ impl Failure {
         })
     }
 
+    /// A configuration's problems, one a line.
+    pub(crate) fn of(problems: &[Problem]) -> Self {
+        Self::Setting(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
     /// To stderr: what happened, what the provider said, why, and what to do next.
     pub(crate) fn report(&self) {
         match self {
@@ -58,10 +64,9 @@ impl Failure {
     }
 }
 
-/// A configuration's problems, one a line.
 impl From<access_tokens_config::Error> for Failure {
     fn from(error: access_tokens_config::Error) -> Self {
-        Self::Setting(error.to_string())
+        Self::of(error.problems())
     }
 }
 

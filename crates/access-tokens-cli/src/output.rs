@@ -1,19 +1,70 @@
 //! What goes to stdout: tokens in the four formats, and tables.
 
 use std::{
+    fs,
     io::{self, ErrorKind, IsTerminal, Write},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use access_tokens::AccessToken;
 use comfy_table::{Table, presets};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::{arguments::Format, failure::Failure};
 
-/// Prints `token` as `format` says or, without one, as suits where the output goes.
-pub(crate) fn token(provider: &str, token: &AccessToken, format: Option<Format>) -> Result<(), Failure> {
-    let default = if io::stdout().is_terminal() { Format::Table } else { Format::Token };
+/// Where a token goes.
+pub(crate) enum Destination {
+    Stdout,
+    File(PathBuf),
+}
+
+impl Destination {
+    /// Looks whether the file could be written, so that no token is fetched for nothing.
+    pub(crate) fn new(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self::Stdout) };
+        let refused = |what: &str| Failure::Setting(format!("--output {}: {what}", path.display()));
+        let path = match fs::canonicalize(path) {
+            Ok(path) if path.is_dir() => return Err(refused("it is a folder; name a file in it")),
+            Ok(path) if !path.is_file() => {
+                return Err(refused("it isn't a regular file; leave --output out for stdout"));
+            }
+            // A link stays one, and the file that it leads to is replaced.
+            Ok(path) => path,
+            Err(_) => path.to_owned(),
+        };
+        beside(&path).map_err(|e| refused(&e.to_string()))?;
+        Ok(Self::File(path))
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        let Self::File(path) = self else { return write(text) };
+        let replace = || {
+            let mut file = beside(path)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(path).map(|_| ()).map_err(|e| e.error)
+        };
+        replace().map_err(|e: io::Error| Failure::Local(format!("--output {}: {e}", path.display())))
+    }
+}
+
+/// A file with another name in the same folder, which nobody else can read. It is gone unless it is given its name.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".access-tokens-").tempfile_in(folder)
+}
+
+/// Writes `token` as `format` says or, without one, as suits where it goes.
+pub(crate) fn token(
+    provider: &str,
+    token: &AccessToken,
+    format: Option<Format>,
+    destination: Destination,
+) -> Result<(), Failure> {
+    let to_terminal = matches!(destination, Destination::Stdout) && io::stdout().is_terminal();
+    let default = if to_terminal { Format::Table } else { Format::Token };
     let text = match format.unwrap_or(default) {
         Format::Token => format!("{}\n", token.secret()),
         Format::Header => format!("Authorization: {} {}\n", token.token_type(), token.secret()),
@@ -30,7 +81,7 @@ pub(crate) fn token(provider: &str, token: &AccessToken, format: Option<Format>)
             table(&[], rows)
         }
     };
-    write(&text)
+    destination.write(&text)
 }
 
 /// A table: with lines on a terminal, in plain columns in a pipe.

@@ -1,8 +1,8 @@
 //! `access-tokens sandbox`: both token endpoints on this machine until it is interrupted.
 
-use std::{fs, path::Path, time::Duration};
+use std::{error::Error as _, fs, path::Path, time::Duration};
 
-use access_tokens_sandbox::{ClientAuth, EndpointFault, Onence, Sandbox, Tokens, Worldline};
+use access_tokens_sandbox::{ClientAuth, EndpointFault, Onence, Sandbox, StartError, Tokens, Worldline};
 
 use crate::{
     arguments::{Rounding, SandboxArguments, Spelling},
@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
         })
         .start()
         .await
-        .map_err(|e| Failure::Setting(format!("--listen {}: {e}", arguments.listen)))?;
+        .map_err(|e| Failure::Setting(format!("--listen {}: {}", arguments.listen, why(&e))))?;
     for EndpointFault { endpoint, fault } in faults {
         sandbox.fault(endpoint, fault).map_err(|e| Failure::Setting(format!("--fault: {e}")))?;
     }
@@ -38,6 +38,16 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
     interrupted().await?;
     sandbox.stop().await;
     Ok(())
+}
+
+/// Why the sandbox can't start, and which flag helps.
+fn why(error: &StartError) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let hint = match error {
+        StartError::Remote(_) => ", as it is with --allow-remote",
+        _ => "",
+    };
+    format!("{error}{cause}{hint}")
 }
 
 fn onence(arguments: &SandboxArguments) -> Onence {

@@ -148,13 +148,13 @@ async fn get_worldline_with_a_key_that_has_a_passphrase() {
     let cases: [Case; 9] = [
         (&pair, &[by_variable], 0, ""),
         (&pair, &[by_file], 0, ""),
-        (&pair, &[], 2, "WORLDLINE_SIGNING_KEY_PASSPHRASE has that of an encrypted key"),
+        (&pair, &[], 2, "no passphrase is set"),
         (&pair, &[("WORLDLINE_SIGNING_KEY_PASSPHRASE", "planted-wrong")], 2, "the passphrase doesn't open it"),
-        (&pair, &[by_variable, by_file], 2, "both WORLDLINE_SIGNING_KEY_PASSPHRASE and a file"),
+        (&pair, &[by_variable, by_file], 2, "can't be set beside WORLDLINE_SIGNING_KEY_PASSPHRASE;"),
         (&named, &[by_variable], 0, ""),
         (&unnamed, &[by_file], 0, ""),
         (&named, &[], 2, "passphrase"),
-        (&pair[..4], &[by_variable], 2, "not set: WORLDLINE_SIGNING_CERT"),
+        (&pair[..4], &[by_variable], 2, "WORLDLINE_SIGNING_CERT: isn't set"),
     ];
     for (flags, passphrase, code, told) in cases {
         let environment = [&pairs(&base), passphrase].concat();
@@ -213,7 +213,7 @@ async fn exit_codes_say_whose_move_it_is() {
         ),
         ("worldline", with(&worldline, "WORLDLINE_REALM", "elsewhere"), None, 3, &["HTTP 404", "WORLDLINE_REALM"]),
         ("onence", vec![], None, 2, &["ONENCE_USERNAME", "ONENCE_PASSWORD"]),
-        ("onence", with(&onence, "ONENCE_PASSWORD", ""), None, 2, &["not set: ONENCE_PASSWORD"]),
+        ("onence", with(&onence, "ONENCE_PASSWORD", ""), None, 2, &["ONENCE_PASSWORD: isn't set"]),
         (
             "worldline",
             vec![],
@@ -232,7 +232,7 @@ async fn exit_codes_say_whose_move_it_is() {
             with(&worldline, "WORLDLINE_SIGNING_KEY", "key.pem"),
             None,
             2,
-            &["both a client secret", "unset one"],
+            &["WORLDLINE_CLIENT_SECRET: can't be set beside WORLDLINE_SIGNING_KEY"],
         ),
         ("worldline", with(&worldline, "WORLDLINE_REALM", ".."), None, 2, &["WORLDLINE_REALM: "]),
         ("worldline", with(&worldline, "WORLDLINE_SCOPE", "é"), None, 2, &["WORLDLINE_SCOPE: "]),
@@ -241,14 +241,14 @@ async fn exit_codes_say_whose_move_it_is() {
             with(&worldline, "WORLDLINE_CLIENT_SECRET_FILE", "/nowhere"),
             None,
             2,
-            &["both WORLDLINE_CLIENT_SECRET and a file"],
+            &["WORLDLINE_CLIENT_SECRET_FILE: can't be set beside WORLDLINE_CLIENT_SECRET;"],
         ),
         (
             "onence",
             with(&with(&onence, "ONENCE_PASSWORD", ""), "ONENCE_PASSWORD_FILE", "/nowhere"),
             None,
             2,
-            &["the file that ONENCE_PASSWORD_FILE or its flag names: "],
+            &["ONENCE_PASSWORD_FILE: /nowhere can't be read: "],
         ),
         (
             "onence",
@@ -338,7 +338,7 @@ fn a_key_in_place_of_its_path_isnt_repeated() {
     ];
     let (code, _, stderr) = run(&["get", "worldline"], &environment);
     assert_eq!(code, 2);
-    assert!(stderr.contains("WORLDLINE_SIGNING_KEY: takes the path") && !stderr.contains("planted"), "{stderr}");
+    assert!(stderr.contains("WORLDLINE_SIGNING_KEY: must be the path") && !stderr.contains("planted"), "{stderr}");
     let mistaken = [("ONENCE_USERNAME", "u"), ("ONENCE_PASSWORD_FILE", "planted")];
     let (code, _, stderr) = run(&["get", "onence"], &mistaken);
     assert_eq!(code, 2);

@@ -66,10 +66,10 @@ async fn get_says_what_is_missing() {
     folder.write("config.toml", format!("{}\n{}", sims(&sandbox.onence_base_url()), payments(&sandbox)));
     let with = |more: &[&'static str]| [&["get", "--config", "config.toml"], more].concat();
     let cases: [(Vec<&str>, i32, &[&str]); 5] = [
-        (vec!["get"], 2, &["neither a provider nor a source", "get onence", "--config"]),
-        (with(&[]), 2, &["payments, sims", "--source"]),
+        (vec!["get"], 2, &["there is no source", "get onence", "--config"]),
+        (with(&[]), 2, &["payments, sims", "access-tokens get payments"]),
         (with(&["--source", "sim"]), 2, &["did you mean sims?", "payments, sims"]),
-        (with(&["--source", "sims", "onence"]), 2, &["cannot be used with"]),
+        (with(&["sim"]), 2, &["did you mean sims?", "payments, sims"]),
         (vec!["get", "--config", "nowhere.toml"], 2, &["nowhere.toml: ", "can't be read"]),
     ];
     for (arguments, code, told) in cases {

@@ -1,25 +1,19 @@
-//! A configuration: files and environment to sources.
+//! A configuration: named token sources, and the store that they share.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    path::{self, Path, PathBuf},
-    sync::Arc,
+    path::Path,
 };
 
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use crate::{
-    environment::{Environment, PREFIX, in_variables},
-    error::{Error, Origin, Problem},
-    read::{nearest, read, read_table},
-    section::Section,
-    settings::{Each, Provider, SourceSettings},
+    error::{Error, Origin, Problem, add},
+    read::nearest,
+    reader::Reader,
     source::Source,
     store::Store,
-    tree::{self, Node},
 };
 
 /// Named token sources, and the store that they share their tokens through, checked.
@@ -28,25 +22,36 @@ use crate::{
 #[derive(Clone)]
 pub struct Config {
     /// Where it was read from.
-    origin: Origin,
-    store: Option<Store>,
-    sources: BTreeMap<String, Source>,
+    pub(crate) origin: Origin,
+    pub(crate) store: Option<Read<Store>>,
+    pub(crate) sources: BTreeMap<String, Read<Source>>,
+    /// What is wrong and of no table that is there.
+    pub(crate) others: Vec<Problem>,
 }
 
-/// The first level. Sources are read one by one, so that each can tell of its problem.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "read only to see that it can be")]
-struct Root {
-    #[serde(rename = "$schema")]
-    schema: Option<String>,
-    store: Option<IgnoredAny>,
-    sources: BTreeMap<String, IgnoredAny>,
+/// A table, as far as it can be read, and what is wrong with it.
+#[derive(Clone)]
+pub(crate) struct Read<T> {
+    pub(crate) value: Option<T>,
+    pub(crate) problems: Vec<Problem>,
+    /// Keys of which nothing more is worth saying.
+    pub(crate) consequences: BTreeSet<String>,
+}
+
+/// All that [`Config::check`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked {
+    /// What is wrong, of each setting the first.
+    pub problems: Vec<Problem>,
+    /// What is odd and may be right, such as a space at the end of a secret.
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {
     /// Reads a file, TOML or JSON by the end of its name, and puts the process's environment on top: the variable
-    /// `ACCESS_TOKENS__SOURCES__SIMS__USERNAME` sets `sources.sims.username`.
+    /// `ACCESS_TOKENS__SOURCES__SIMS__USERNAME` sets `sources.sims.username`. The variables `ONENCE_*` and `WORLDLINE_*` set the sources
+    /// `onence` and `worldline`.
     ///
     /// ```
     /// use access_tokens_config::Config;
@@ -61,10 +66,10 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// A file that can't be read, isn't TOML or JSON, or holds no source; of the store and of each source what is wrong with it
-    /// first.
+    /// A file that can't be read, isn't TOML or JSON, or holds no source; all that is wrong with the settings of the store and of
+    /// the sources. A [`Reader`] reads each source for itself.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::load(Some(path.as_ref()), Environment::Process)
+        Reader::new().file(path.as_ref()).read()?.complete()
     }
 
     /// Takes everything from the process's environment.
@@ -79,7 +84,7 @@ impl Config {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_env() -> Result<Self, Error> {
-        Self::load(None, Environment::Process)
+        Reader::new().read()?.complete()
     }
 
     /// [`read`](Self::read) with other variables than the process's, both for settings and for what references name.
@@ -101,7 +106,7 @@ impl Config {
         path: impl AsRef<Path>,
         variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<Self, Error> {
-        Self::load(Some(path.as_ref()), given(variables))
+        Reader::new().file(path.as_ref()).variables(variables).read()?.complete()
     }
 
     /// [`from_env`](Self::from_env) with other variables than the process's.
@@ -124,86 +129,88 @@ impl Config {
     pub fn from_variables(
         variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Result<Self, Error> {
-        Self::load(None, given(variables))
+        Reader::new().variables(variables).read()?.complete()
     }
 
-    fn load(file: Option<&Path>, environment: Environment) -> Result<Self, Error> {
-        let folder = file.map(folder_of).transpose()?;
-        let file = file.map(Node::read).transpose()?;
-        let variables = environment.settings(file.as_ref()).map_err(Error::new)?;
-        let tree = match file {
-            Some(mut file) => {
-                file.merge(variables);
-                file
-            }
-            None => variables,
-        };
-        let origin = match &tree.origin {
-            Origin::File { path, .. } => Origin::File { path: path.clone(), line: None },
-            other => other.clone(),
-        };
-        let none = |origin: Origin| {
-            let first = match origin {
-                Origin::File { .. } => "add a table [sources.NAME]",
-                _ => "give a configuration file (access-tokens: --config or ACCESS_TOKENS_CONFIG)",
-            };
-            let message =
-                format!("there is no source; {first}, or set {PREFIX}SOURCES__NAME__PROVIDER and its other settings");
-            Problem::new(origin, "sources", message)
-        };
-        if tree.table().is_some_and(BTreeMap::is_empty) {
-            return Err(none(origin).into());
-        }
-        read::<Root>(&tree, "")?;
-        let Some(nodes) = tree.get("sources").and_then(Node::table).filter(|sources| !sources.is_empty()) else {
-            return Err(none(tree.origin_of("sources").clone()).into());
-        };
-        let environment = Arc::new(environment);
-        let mut sources = BTreeMap::new();
-        let mut problems = Vec::new();
-        let store = tree.get("store").map(|node| Store::read(node, environment.clone(), folder.as_deref()));
-        let store = store.and_then(|store| store.map_err(|problem| problems.push(problem)).ok());
-        let mut alike: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-        for name in nodes.keys() {
-            alike.entry(in_variables(name)).or_default().push(name);
-        }
-        for (name, node) in nodes {
-            let twin = alike.get(&in_variables(name)).and_then(|names| names.iter().find(|other| **other != name));
-            let source = source(name, node, twin.copied(), nodes).and_then(|mut settings| {
-                let key = format!("sources.{name}");
-                let walk = |each: &mut Each<'_>| settings.references(each);
-                let section = Section::new(key, node.clone(), environment.clone(), folder.as_deref(), walk)?;
-                Source::new(name.clone(), section, settings, store.as_ref())
-            });
-            match source {
-                Ok(source) => _ = sources.insert(name.clone(), source),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if problems.is_empty() { Ok(Self { origin, store, sources }) } else { Err(Error::new(problems)) }
+    /// This configuration, if nothing is wrong with it.
+    pub(crate) fn complete(self) -> Result<Self, Error> {
+        let problems = self.problems();
+        if problems.is_empty() { Ok(self) } else { Err(Error::new(problems)) }
     }
 
-    /// The store that sources share their tokens through, if there is one.
+    /// All that is wrong with the settings, and not with what they refer to. There is nothing, unless a [`Reader`] read it.
+    pub fn problems(&self) -> Vec<Problem> {
+        let store = self.store.iter().flat_map(|store| &store.problems);
+        let sources = self.sources.values().flat_map(|source| &source.problems);
+        self.others.iter().chain(store).chain(sources).cloned().collect()
+    }
+
+    /// What is wrong and of no source and not of the store, such as a variable that nothing comes of.
+    pub fn other_problems(&self) -> &[Problem] {
+        &self.others
+    }
+
+    /// The store that sources share their tokens through, if there is one that can be used.
     pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
+        self.store.as_ref().filter(|store| store.problems.is_empty())?.value.as_ref()
     }
 
-    /// All sources, in order of name.
+    /// Whether there is a store, whatever is wrong with it.
+    pub fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// All sources with nothing wrong in their settings, in order of name.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.sources.values()
+        self.sources.values().filter(|source| source.problems.is_empty()).filter_map(|source| source.value.as_ref())
+    }
+
+    /// The names of all sources, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(String::as_str)
     }
 
     /// The source of this name.
     ///
     /// # Errors
-    /// There is none; the message has the name that is the most like it, and the others.
+    /// There is none, and the message has the name that is the most like it, and the others; or what is wrong with its settings,
+    /// and with those of the store that it shares its tokens through.
     pub fn source(&self, name: &str) -> Result<&Source, Error> {
-        self.sources.get(name).ok_or_else(|| {
-            let names: Vec<_> = self.sources.keys().map(String::as_str).collect();
-            let near = nearest(name, names.iter().copied()).unwrap_or_default();
-            let message = format!("there is no source {name:?}; did you mean {near}? Known here: {}", names.join(", "));
-            Problem::new(self.origin.clone(), "sources", message).into()
-        })
+        let Some(Read { value, problems, .. }) = self.sources.get(name) else { return Err(self.unknown(name)) };
+        match value {
+            Some(source) if problems.is_empty() => match &self.store {
+                Some(store) if source.is_shared() && !store.problems.is_empty() => {
+                    Err(Error::new(store.problems.clone()))
+                }
+                _ => Ok(source),
+            },
+            _ => Err(Error::new(problems.clone())),
+        }
+    }
+
+    /// Reads all that a source refers to, secrets, keys and certificates, without the network.
+    ///
+    /// # Errors
+    /// There is no such source.
+    pub fn check(&self, name: &str) -> Result<Checked, Error> {
+        let source = self.sources.get(name).ok_or_else(|| self.unknown(name))?;
+        Ok(source.checked(Source::check))
+    }
+
+    /// The same for what the store refers to.
+    pub fn check_store(&self) -> Checked {
+        self.store.as_ref().map_or_else(Checked::default, |store| store.checked(Store::check))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let message = match nearest(name, self.names()) {
+            Some(near) => {
+                let names: Vec<_> = self.names().collect();
+                format!("there is no source {name:?}; did you mean {near}? Known here: {}", names.join(", "))
+            }
+            None => format!("there is no source {name:?}"),
+        };
+        Problem::new(self.origin.clone(), "sources", message).into()
     }
 
     /// What is in effect, as TOML that can be read again, from any folder: the settings that were made and the defaults of the
@@ -222,7 +229,8 @@ impl Config {
     /// # Ok::<(), access_tokens_config::Error>(())
     /// ```
     pub fn to_toml(&self) -> String {
-        let tables: Vec<_> = self.store.iter().map(Store::to_toml).chain(self.sources().map(Source::to_toml)).collect();
+        let tables: Vec<_> =
+            self.store().into_iter().map(Store::to_toml).chain(self.sources().map(Source::to_toml)).collect();
         tables.join("\n")
     }
 
@@ -241,7 +249,7 @@ impl Config {
     /// ```
     pub fn to_json(&self) -> Value {
         let sources: Map<_, _> = self.sources().map(|source| (source.name().to_owned(), source.to_json())).collect();
-        let store = self.store.iter().map(|store| ("store".to_owned(), store.to_json()));
+        let store = self.store().map(|store| ("store".to_owned(), store.to_json()));
         Value::Object([("sources".to_owned(), Value::Object(sources))].into_iter().chain(store).collect())
     }
 }
@@ -250,62 +258,19 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("origin", &self.origin)
-            .field("store", &self.store)
+            .field("store", &self.store())
             .field("sources", &self.sources.keys())
             .finish()
     }
 }
 
-/// As it is when the file is read: the working directory may change before what it refers to is.
-fn folder_of(file: &Path) -> Result<PathBuf, Problem> {
-    let mut folder = path::absolute(file).map_err(|error| {
-        let message = format!("its folder can't be told: {error}");
-        Problem::new(Origin::File { path: file.into(), line: None }, "", message)
-    })?;
-    folder.pop();
-    Ok(folder)
-}
-
-fn given(variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Environment {
-    Environment::Given(variables.into_iter().map(|(name, value)| (name.into(), Zeroizing::new(value.into()))).collect())
-}
-
-/// The settings of one source. `provider` comes first, since the others depend on it.
-fn source(
-    name: &str,
-    node: &Node,
-    twin: Option<&str>,
-    all: &BTreeMap<String, Node>,
-) -> Result<SourceSettings, Problem> {
-    let key = if is_name(name) { format!("sources.{name}") } else { format!("sources.{name:?}") };
-    let refused = |message: String| Err(Problem::new(node.origin.clone(), &*key, message));
-    if !is_name(name) {
-        return refused("the name of a source is lower-case letters and digits, with single - or _ between".to_owned());
+impl<T> Read<T> {
+    /// What is wrong with the settings, and with what they refer to.
+    fn checked(&self, check: impl FnOnce(&T) -> (Vec<Problem>, Vec<Problem>)) -> Checked {
+        let (material, warnings) = self.value.as_ref().map(check).unwrap_or_default();
+        let mut problems = self.problems.clone();
+        let of_material = material.into_iter().filter(|problem| !self.consequences.contains(problem.key()));
+        add(&mut problems, of_material.map(Err));
+        Checked { problems, warnings }
     }
-    // A variable would mean both.
-    if let Some(twin) = twin {
-        return refused(format!(
-            "{twin} is the same name, since - and _ are equal in variables; rename one of the two"
-        ));
-    }
-    let tree::Value::Table(table) = &node.value else { return refused("must be a table".to_owned()) };
-    let Some(provider) = table.get("provider") else {
-        let near = || {
-            let others = all.iter().filter(|(_, node)| node.get("provider").is_some());
-            nearest(name, others.map(|(name, _)| name.as_str()))
-        };
-        let near = matches!(node.origin, Origin::Variable(_)).then(near).flatten();
-        let hint = near.map(|near| format!("; or did you mean the source {near}?")).unwrap_or_default();
-        let message = format!("is missing; set it to onence or worldline{hint}");
-        return Err(Problem::new(node.origin.clone(), format!("{key}.provider"), message));
-    };
-    Ok(match read(provider, &format!("{key}.provider"))? {
-        Provider::Onence => SourceSettings::Onence(read_table(node, &key)?),
-        Provider::Worldline => SourceSettings::Worldline(read_table(node, &key)?),
-    })
-}
-
-fn is_name(name: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    name.split(['-', '_']).all(word)
 }

@@ -1,15 +1,12 @@
 //! The environment: settings on top of a file, and what references to variables give.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    env,
-    ffi::OsString,
-};
+use std::{collections::BTreeMap, env, ffi::OsString};
 
 use zeroize::Zeroizing;
 
 use crate::{
     error::{Origin, Problem},
+    schema,
     tree::{Node, Value},
 };
 
@@ -18,7 +15,7 @@ pub(crate) const PREFIX: &str = "ACCESS_TOKENS__";
 
 /// What begins so was meant to be a setting. `ACCESS_TOKENS_SOURCE` alone is none: it chooses a source elsewhere; and
 /// `ACCESS_TOKENS_STORE_PASSWORD` is a good name for what a reference names.
-const NEARLY: [(&str, &str); 2] = [("ACCESS_TOKENS_SOURCES", "SOURCES"), ("ACCESS_TOKENS_STORE__", "STORE")];
+const NEARLY: [&str; 2] = ["ACCESS_TOKENS_SOURCES", "ACCESS_TOKENS_STORE__"];
 
 /// The process's variables, or others that were given in their place.
 pub(crate) enum Environment {
@@ -27,52 +24,58 @@ pub(crate) enum Environment {
 }
 
 impl Environment {
-    /// What a variable holds: none where it isn't set or is empty, which is how many systems unset one.
-    pub(crate) fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, &'static str> {
-        let value = match self {
-            Self::Given(variables) => variables.get(name).cloned(),
+    /// What a variable holds; none where it isn't set.
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<Zeroizing<String>>, &'static str> {
+        match self {
+            Self::Given(variables) => Ok(variables.get(name).cloned()),
             Self::Process => match env::var(name) {
-                Ok(value) => Some(Zeroizing::new(value)),
-                Err(env::VarError::NotPresent) => None,
-                Err(env::VarError::NotUnicode(_)) => return Err("isn't UTF-8"),
+                Ok(value) => Ok(Some(Zeroizing::new(value))),
+                Err(env::VarError::NotPresent) => Ok(None),
+                Err(env::VarError::NotUnicode(_)) => Err("isn't UTF-8"),
             },
-        };
-        Ok(value.filter(|value| !value.is_empty()))
+        }
     }
 
-    /// The settings in it as a tree. A source that the file has keeps the name it has there.
-    pub(crate) fn settings(&self, file: Option<&Node>) -> Result<Node, Vec<Problem>> {
-        let mut root = Node { origin: Origin::Environment, value: Value::Table(BTreeMap::new()) };
-        let mut problems = Vec::new();
+    /// The settings in variables with two underscores between levels, as a tree. A source that the file has keeps the name it has
+    /// there.
+    pub(crate) fn settings(&self, file: Option<&Node>) -> Settings {
+        let root = Node { origin: Origin::Environment, value: Value::Table(BTreeMap::new()) };
+        let mut settings = Settings { root, problems: Vec::new(), empty: Vec::new() };
         let named = file.and_then(|file| file.get("sources")).and_then(Node::table);
         let named: BTreeMap<_, _> =
             named.into_iter().flatten().map(|(name, _)| (in_variables(name), &**name)).collect();
         for (name, value) in self.set() {
-            let placed = match name.strip_prefix(PREFIX) {
-                Some(rest) => place(rest, &name, value, &named, &mut root),
-                None => {
-                    let near = NEARLY.iter().find_map(|(begin, table)| Some((*table, name.strip_prefix(begin)?)));
-                    let (table, rest) = near.unwrap_or_default();
-                    let rest = rest.trim_start_matches('_');
-                    Err(format!(
-                        "isn't a setting, since two underscores stand between levels; did you mean {PREFIX}{table}__{rest}?"
-                    ))
-                }
-            };
-            if let Err(message) = placed {
-                problems.push(Problem::new(Origin::Variable(name), "", message));
+            let origin = Origin::Variable(name.clone());
+            match key_of(&name, &named) {
+                Ok(key) if value.is_empty() => settings.empty.push((key, origin)),
+                Ok(key) => match value.into_string() {
+                    Err(_) => settings.problems.push(Problem::new(origin, key, "isn't UTF-8")),
+                    Ok(value) => {
+                        // In order of name, the variable of a whole table comes before those of its parts.
+                        let levels = key.match_indices('.').filter_map(|(at, _)| settings.root.get(key.get(..at)?));
+                        match levels.filter(|node| node.table().is_none()).last() {
+                            None => settings.root.set(&key, Node { origin, value: Value::Variable(value) }),
+                            Some(whole) => {
+                                let message =
+                                    format!("{} sets the same as a whole; unset one of the two", whole.origin);
+                                settings.problems.push(Problem::new(origin, key, message));
+                            }
+                        }
+                    }
+                },
+                Err(_) if value.is_empty() => {}
+                Err((key, message)) => settings.problems.push(Problem::new(origin, key, message)),
             }
         }
-        if problems.is_empty() { Ok(root) } else { Err(problems) }
+        settings
     }
 
-    /// Those that are settings, or nearly, and aren't empty. In order of name, so that messages come in the same order each time.
+    /// Those that are settings, or nearly. In order of name, so that messages come in the same order each time.
     fn set(&self) -> BTreeMap<String, OsString> {
-        let is_setting =
-            |name: &str| name.starts_with(PREFIX) || NEARLY.iter().any(|(begin, _)| name.starts_with(begin));
+        let is_setting = |name: &str| name.starts_with(PREFIX) || NEARLY.iter().any(|begin| name.starts_with(begin));
         match self {
             Self::Given(variables) => {
-                let set = variables.iter().filter(|(name, value)| is_setting(name) && !value.is_empty());
+                let set = variables.iter().filter(|(name, _)| is_setting(name));
                 set.map(|(name, value)| (name.clone(), value.as_str().into())).collect()
             }
             Self::Process => {
@@ -84,10 +87,18 @@ impl Environment {
                         None
                     }
                 });
-                set.filter(|(_, value)| !value.is_empty()).collect()
+                set.collect()
             }
         }
     }
+}
+
+/// What variables set.
+pub(crate) struct Settings {
+    pub(crate) root: Node,
+    pub(crate) problems: Vec<Problem>,
+    /// Keys whose variable is empty, with where.
+    pub(crate) empty: Vec<(String, Origin)>,
 }
 
 /// The name of a source as variables have it: there `-` is `_`.
@@ -95,21 +106,32 @@ pub(crate) fn in_variables(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// Puts the value of one variable where its name says.
-fn place(
-    rest: &str,
-    name: &str,
-    value: OsString,
-    named: &BTreeMap<String, &str>,
-    root: &mut Node,
-) -> Result<(), String> {
-    let value = value.into_string().map_err(|_| "isn't UTF-8".to_owned())?;
-    if rest.chars().any(|c| c.is_ascii_lowercase()) {
-        return Err(format!("the names of settings are in upper case: {}", name.to_ascii_uppercase()));
+/// The key that a variable sets. If it sets none: the key of the table that it was meant for, and what is wrong.
+fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String, String)> {
+    let refused = |message: String| Err((String::new(), message));
+    if name.chars().any(|c| c.is_ascii_lowercase()) {
+        return refused(format!("the names of settings are in upper case: {}", name.to_ascii_uppercase()));
     }
-    let mut levels: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+    let rest = name.strip_prefix(PREFIX);
+    let mut levels: Vec<_> = rest.unwrap_or_default().split("__").map(str::to_ascii_lowercase).collect();
+    let is_setting = match levels.as_slice() {
+        [first, _, key @ ..] if first == "sources" && !key.is_empty() => {
+            ["onence", "worldline"].iter().any(|kind| is_known(kind, &key.join(".")))
+        }
+        [first, key @ ..] if first == "store" => key.is_empty() || is_known("store", &key.join(".")),
+        _ => false,
+    };
+    if !is_setting && let Some((table, meant)) = meant(name, named) {
+        let message = format!("isn't a setting, since two underscores stand between levels; did you mean {meant}?");
+        return Err((table, message));
+    }
+    if rest.is_none() {
+        return refused(format!(
+            "isn't a setting, since two underscores stand between levels, as in {PREFIX}SOURCES__NAME__PROVIDER"
+        ));
+    }
     if levels.iter().any(String::is_empty) {
-        return Err("the name has an empty level; write one key between two double underscores".to_owned());
+        return refused("the name has an empty level; write one key between two double underscores".to_owned());
     }
     if let [first, source, ..] = &mut *levels
         && first == "sources"
@@ -117,21 +139,34 @@ fn place(
     {
         *source = (*known).to_owned();
     }
-    let Some(last) = levels.pop() else { return Ok(()) };
-    let mut node = root;
-    let origin = || Origin::Variable(name.to_owned());
-    let whole = |other: &Origin| format!("{other} sets the same as a whole; unset one of the two");
-    for level in levels {
-        let other = node.origin.clone();
-        let Value::Table(table) = &mut node.value else { return Err(whole(&other)) };
-        let empty = || Node { origin: origin(), value: Value::Table(BTreeMap::new()) };
-        node = table.entry(level).or_insert_with(empty);
+    Ok(levels.join("."))
+}
+
+/// A setting, or a part of one.
+fn is_known(kind: &str, key: &str) -> bool {
+    let settings = schema::settings(kind);
+    settings.contains_key(key) || settings.range(format!("{key}.")..).next().is_some_and(|(of, _)| of.starts_with(key))
+}
+
+/// The table and the variable that was meant, where single underscores stand between levels.
+fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<(String, String)> {
+    let single = |key: &str| key.replace('.', "_");
+    let mut rest = name.strip_prefix("ACCESS_TOKENS")?.trim_start_matches('_').to_ascii_lowercase();
+    while rest.contains("__") {
+        rest = rest.replace("__", "_");
     }
-    let other = node.origin.clone();
-    let Value::Table(table) = &mut node.value else { return Err(whole(&other)) };
-    match table.entry(last) {
-        Entry::Vacant(entry) => _ = entry.insert(Node { origin: origin(), value: Value::Variable(value) }),
-        Entry::Occupied(entry) => return Err(whole(&entry.get().origin)),
+    let variable = |levels: &str| format!("{PREFIX}{}", levels.replace('.', "__").to_ascii_uppercase());
+    if let Some(rest) = rest.strip_prefix("store_") {
+        let key = schema::settings("store").keys().find(|key| single(key) == rest)?;
+        return Some(("store".to_owned(), variable(&format!("store.{key}"))));
     }
-    Ok(())
+    let rest = rest.strip_prefix("sources_").or_else(|| rest.strip_prefix("source_"))?;
+    let keys = ["onence", "worldline"].iter().flat_map(|kind| schema::settings(kind).keys());
+    let split = keys.filter_map(|key| Some((rest.strip_suffix(&single(key))?.strip_suffix('_')?, key)));
+    // A source that is there, or else the longest key.
+    let (source, key) = split
+        .filter(|(source, _)| !source.is_empty())
+        .max_by_key(|(source, key)| (named.contains_key(*source), key.len()))?;
+    let table = named.get(source).map_or(source, |name| *name);
+    Some((format!("sources.{table}"), variable(&format!("sources.{source}.{key}"))))
 }

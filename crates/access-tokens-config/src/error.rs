@@ -17,6 +17,8 @@ pub enum Origin {
     },
     /// The environment variable of this name.
     Variable(String),
+    /// The flag of this name on the command line.
+    Flag(String),
     /// The environment as a whole.
     Environment,
 }
@@ -26,7 +28,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
             Self::File { path, line: None } => write!(f, "{}", path.display()),
-            Self::Variable(name) => f.write_str(name),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
             Self::Environment => f.write_str("the environment"),
         }
     }
@@ -45,7 +47,13 @@ impl Problem {
         Self { origin, key: key.into(), message: message.into() }
     }
 
-    /// The file and line, or the environment variable.
+    /// Whether it is about the same setting as `other`, or a part of that.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        let rest = self.key.strip_prefix(&other.key);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
+    /// The file and line, the environment variable, or the flag.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -64,14 +72,15 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
-        if !self.key.is_empty() {
+        // The name of a variable or flag says the key, too.
+        if !self.key.is_empty() && !matches!(self.origin, Origin::Variable(_) | Origin::Flag(_)) {
             write!(f, "{}: ", self.key)?;
         }
         f.write_str(&self.message)
     }
 }
 
-/// Why there is no configuration, or no client to it: at least one [`Problem`]; of each source the first.
+/// Why there is no configuration, or no client to it: at least one [`Problem`].
 ///
 /// ```
 /// use access_tokens_config::Config;
@@ -81,7 +90,7 @@ impl fmt::Display for Problem {
 /// assert_eq!(error.problems().first().map(|problem| problem.key()), Some("sources.sims.provider"));
 /// assert_eq!(
 ///     error.to_string(),
-///     "ACCESS_TOKENS__SOURCES__SIMS__PROVIDER: sources.sims.provider: must be onence or worldline; did you mean onence?"
+///     "ACCESS_TOKENS__SOURCES__SIMS__PROVIDER: must be onence or worldline; did you mean onence?"
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +127,15 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {}
+
+/// Adds what is wrong, but for settings that have a problem already, themselves or as a part of another.
+pub(crate) fn add(problems: &mut Vec<Problem>, results: impl IntoIterator<Item = Result<(), Problem>>) {
+    for problem in results.into_iter().filter_map(Result::err) {
+        if !problems.iter().any(|other| problem.is_within(other) || other.is_within(&problem)) {
+            problems.push(problem);
+        }
+    }
+}
 
 /// The key of `name` within `key`.
 pub(crate) fn within(key: &str, name: &str) -> String {

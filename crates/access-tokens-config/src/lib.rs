@@ -32,17 +32,21 @@
 mod config;
 mod environment;
 mod error;
+mod flat;
 mod read;
+mod reader;
 mod schema;
 mod section;
 mod settings;
 mod show;
 mod source;
+mod spelling;
 mod store;
 mod tree;
 
-pub use config::Config;
+pub use config::{Checked, Config};
 pub use error::{Error, Origin, Problem};
+pub use reader::Reader;
 pub use schema::schema;
 pub use source::Source;
 pub use store::Store;

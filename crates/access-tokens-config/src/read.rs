@@ -1,42 +1,82 @@
 //! The tree to settings, through serde, with a place and a key for everything that is wrong.
 
-use std::{cmp::Reverse, collections::btree_map, fmt, slice, str::Split};
+use std::{
+    borrow::Borrow,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, btree_map},
+    fmt, slice,
+    str::Split,
+};
 
-use schemars::JsonSchema;
 use serde::{
     Deserialize,
-    de::{self, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor},
+    de::{
+        self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    },
     forward_to_deserialize_any,
 };
 
 use crate::{
-    error::{Origin, Problem, within},
-    schema::tables_with,
+    error::{Origin, Problem, add, within},
+    schema,
+    spelling::Spelling,
     tree::{Node, Value},
 };
 
-/// Reads what stands at `key`.
-pub(crate) fn read<'de, T: Deserialize<'de>>(node: &'de Node, key: &str) -> Result<T, Problem> {
-    T::deserialize(Place { node, key: key.to_owned() }).map_err(|fault| fault.problem(node, key))
+/// Reads a table or a value of it, at `key` within the table that `spelling` is of.
+pub(crate) fn read<'de, T: Deserialize<'de>>(node: &'de Node, spelling: &Spelling, key: &str) -> Result<T, Problem> {
+    let place = node.get(key).unwrap_or(node);
+    T::deserialize(Place { node: place, key: key.to_owned() }).map_err(|fault| fault.problem(node, spelling, None))
 }
 
-/// The same for a table with tables in it, where a key can be right and yet stand in the wrong one.
-pub(crate) fn read_table<'de, T: Deserialize<'de> + JsonSchema>(node: &'de Node, key: &str) -> Result<T, Problem> {
-    T::deserialize(Place { node, key: key.to_owned() }).map_err(|mut fault| {
-        if let Some(unknown) = &fault.unknown {
-            let mut tables: Vec<_> = tables_with::<T>(unknown).iter().map(|table| within_path(key, table)).collect();
-            tables.dedup();
-            if !tables.is_empty() {
-                let tables: Vec<_> = tables.iter().map(String::as_str).collect();
-                fault.message = format!("unknown key; {unknown} belongs into {}", alternatives(&tables));
-            }
+/// Returns all that is wrong with the table of a source or of the store: what is wrong is taken out of `node`, or put right for
+/// the time being, until the rest can be read. `kind` says which settings there are. Beside that come the keys of which nothing
+/// more is worth saying: those that were put right, and those that a misspelled key was meant to be.
+pub(crate) fn read_all<T: DeserializeOwned>(
+    node: &mut Node,
+    spelling: &Spelling,
+    kind: &str,
+) -> (Vec<Problem>, BTreeSet<String>) {
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut attempts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut consequences = BTreeSet::new();
+    loop {
+        let fault = match T::deserialize(Place { node, key: String::new() }) {
+            Ok(_) => return (problems, consequences),
+            Err(fault) => fault,
+        };
+        let key = fault.key();
+        let attempt = attempts.entry(key.clone()).or_default();
+        let is_consequence = fault.missing.is_some() && *attempt == 0 && consequences.contains(&spelling.full(&key));
+        let is_unknown = fault.unknown.is_some();
+        if let Some((unknown, known)) = &fault.unknown {
+            let near = nearest(unknown, known.iter().copied()).unwrap_or_default();
+            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
+            consequences.insert(spelling.full(&within(parent, near)));
         }
-        fault.problem(node, key)
-    })
-}
-
-fn within_path(key: &str, path: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{key}.{path}") }
+        if *attempt == 0 && !is_consequence {
+            let problem = fault.problem(node, spelling, Some(kind));
+            // Taking out a part can bring a problem of the whole, and the other way round.
+            add(&mut problems, [Err(problem)]);
+        }
+        let origin = node.origin_of(&key).clone();
+        let text = |text: &str| Node { origin: origin.clone(), value: Value::Text(text.to_owned()) };
+        let table = Node { origin: origin.clone(), value: Value::Table(BTreeMap::new()) };
+        match *attempt {
+            // A table in which nothing is set; what it was to be is set all the same.
+            0 if !is_unknown => node.set(&key, table),
+            // An item of a list has others behind it, whose place would change.
+            0 | 1 if !key.ends_with(']') => node.remove(&key),
+            0..=2 => node.set(&key, text("-")),
+            3 => {
+                node.set(&key, table);
+                node.set(&within(&key, "env"), text("_"));
+            }
+            _ => return (problems, consequences),
+        }
+        consequences.insert(spelling.full(&key));
+        *attempt += 1;
+    }
 }
 
 /// The name among `known` that is the most like `name`.
@@ -49,12 +89,16 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `a`, `a or b`, `a, b or c`.
-pub(crate) fn alternatives(names: &[&str]) -> String {
+pub(crate) fn alternatives<T: AsRef<str> + Borrow<str>>(names: &[T]) -> String {
     match names {
         [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+        [one] => one.as_ref().to_owned(),
+        [most @ .., last] => format!("{} or {}", most.join(", "), last.as_ref()),
     }
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
 }
 
 /// A node, and the key that leads to it.
@@ -69,9 +113,9 @@ struct Fault {
     message: String,
     /// The key that is missing, until it is known where.
     missing: Option<&'static str>,
-    /// The key that nobody knows where it stands.
-    unknown: Option<String>,
-    place: Option<(Origin, String)>,
+    /// The key that is unknown where it stands, and those that are known there.
+    unknown: Option<(String, &'static [&'static str])>,
+    place: Option<String>,
 }
 
 impl Fault {
@@ -79,17 +123,48 @@ impl Fault {
         Self { message, missing: None, unknown: None, place: None }
     }
 
-    /// As told to people; at `key` unless it is known more closely.
-    fn problem(self, node: &Node, key: &str) -> Problem {
-        let (origin, key) = self.place.unwrap_or_else(|| (node.origin.clone(), key.to_owned()));
-        Problem::new(origin, key, self.message)
+    /// Where it is, within the table that was read.
+    fn key(&self) -> String {
+        self.place.clone().unwrap_or_default()
+    }
+
+    /// In words for people. `kind` is that of the table, if a key can be right and yet stand in the wrong part of it.
+    fn problem(self, node: &Node, spelling: &Spelling, kind: Option<&str>) -> Problem {
+        let key = self.key();
+        let mut message = self.message;
+        if let Some((unknown, known)) = self.unknown {
+            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
+            let belongs = kind.into_iter().flat_map(schema::settings);
+            let belongs =
+                belongs.filter(|(key, known)| !known.is_choice && last(key) == unknown).map(|(key, _)| key.clone());
+            let mut belongs: Vec<_> = belongs.collect();
+            let near = within(parent, nearest(&unknown, known.iter().copied()).unwrap_or_default());
+            let place = node.origin_of(&key).clone();
+            if let Origin::Variable(variable) = &place {
+                // Such as `__FILE` behind a name that is wrong.
+                let rest = spelling.variable(&key).and_then(|own| variable.strip_prefix(&own)).unwrap_or_default();
+                if belongs.is_empty() {
+                    belongs.push(near);
+                }
+                let names: Vec<_> = belongs.iter().filter_map(|key| Some(spelling.variable(key)? + rest)).collect();
+                let message = format!("isn't a setting; did you mean {}?", alternatives(&names));
+                return Problem::new(place, spelling.full(&key), message);
+            }
+            message = if belongs.is_empty() {
+                format!("unknown key; did you mean {}? Known here: {}", last(&near), known.join(", "))
+            } else {
+                let table = |key: &String| spelling.full(key.rsplit_once('.').map_or("", |(table, _)| table));
+                let tables: Vec<_> = belongs.iter().map(table).collect();
+                format!("unknown key; {unknown} belongs into {}", alternatives(&tables))
+            };
+        }
+        spelling.problem(node, &key, message)
     }
 
     /// Adds where it is, unless that is told more closely already.
-    fn at(mut self, origin: &Origin, key: &str) -> Self {
+    fn at(mut self, key: &str) -> Self {
         if self.place.is_none() {
-            let key = self.missing.map_or_else(|| key.to_owned(), |missing| within(key, missing));
-            self.place = Some((origin.clone(), key));
+            self.place = Some(self.missing.map_or_else(|| key.to_owned(), |missing| within(key, missing)));
         }
         self
     }
@@ -139,9 +214,7 @@ impl de::Error for Fault {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let near = nearest(field, expected.iter().copied()).unwrap_or_default();
-        let message = format!("unknown key; did you mean {near}? Known here: {}", expected.join(", "));
-        Self { unknown: Some(field.to_owned()), ..Self::new(message) }
+        Self { unknown: Some((field.to_owned(), expected)), ..Self::new("unknown key".to_owned()) }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -176,7 +249,7 @@ impl<'de> de::Deserializer<'de> for Place<'de> {
             Value::List(list) => visitor.visit_seq(Items { list: list.iter(), key: &self.key, index: 0 }),
             Value::Table(table) => visitor.visit_map(Entries { table: table.iter(), key: &self.key, value: None }),
         };
-        result.map_err(|fault| fault.at(&self.node.origin, &self.key))
+        result.map_err(|fault| fault.at(&self.key))
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -199,9 +272,7 @@ impl<'de> de::Deserializer<'de> for Place<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Variable(text) => {
-                visitor.visit_seq(Parts(text.split(','))).map_err(|fault| fault.at(&self.node.origin, &self.key))
-            }
+            Value::Variable(text) => visitor.visit_seq(Parts(text.split(','))).map_err(|fault| fault.at(&self.key)),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -224,7 +295,7 @@ impl<'de> de::Deserializer<'de> for Place<'de> {
             // serde would take its items for the fields, in their order.
             Value::List(_) => {
                 let fault: Fault = de::Error::invalid_type(Unexpected::Seq, &visitor);
-                Err(fault.at(&self.node.origin, &self.key))
+                Err(fault.at(&self.key))
             }
             _ => self.deserialize_any(visitor),
         }
@@ -244,7 +315,7 @@ impl<'de> de::Deserializer<'de> for Place<'de> {
             Value::Text(text) | Value::Variable(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             _ => Err(Fault::new(format!("must be {}", alternatives(variants)))),
         };
-        result.map_err(|fault| fault.at(&self.node.origin, &self.key))
+        result.map_err(|fault| fault.at(&self.key))
     }
 
     forward_to_deserialize_any! {
@@ -266,14 +337,14 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         let Some((name, node)) = self.table.next() else { return Ok(None) };
         self.value = Some((name, node));
         let key = seed.deserialize(name.as_str().into_deserializer());
-        key.map(Some).map_err(|fault: Fault| fault.at(&node.origin, &within(self.key, name)))
+        key.map(Some).map_err(|fault: Fault| fault.at(&within(self.key, name)))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let (name, node) = self.value.take().ok_or_else(|| Fault::new("has no value".to_owned()))?;
         let key = within(self.key, name);
         // What a type has against a value that it could read has no place yet.
-        seed.deserialize(Place { node, key: key.clone() }).map_err(|fault| fault.at(&node.origin, &key))
+        seed.deserialize(Place { node, key: key.clone() }).map_err(|fault| fault.at(&key))
     }
 }
 
@@ -290,7 +361,7 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
         let Some(node) = self.list.next() else { return Ok(None) };
         let key = format!("{}[{}]", self.key, self.index);
         self.index += 1;
-        seed.deserialize(Place { node, key: key.clone() }).map(Some).map_err(|fault| fault.at(&node.origin, &key))
+        seed.deserialize(Place { node, key: key.clone() }).map(Some).map_err(|fault| fault.at(&key))
     }
 }
 

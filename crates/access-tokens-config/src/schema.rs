@@ -1,9 +1,11 @@
 //! The JSON Schema of a configuration file.
 
-use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use schemars::{Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
 
-use crate::settings::Document;
+use crate::{error::within, settings::Document};
 
 /// The JSON Schema (draft 7, which editors know best) of a configuration file, in TOML as in JSON. It ends in a line break.
 ///
@@ -20,28 +22,58 @@ pub fn schema() -> String {
     format!("{schema:#}\n")
 }
 
-/// The tables of a type that have a setting of this name: empty for the type itself, `policy`, `transport.identity`.
-pub(crate) fn tables_with<T: JsonSchema>(name: &str) -> Vec<String> {
-    let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
-    let mut tables = Vec::new();
-    collect(name, "", schema.as_value(), schema.as_value(), &mut tables);
-    tables
+/// What the schema says of one setting.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    /// Whether its absence means a default that the schema names.
+    pub(crate) has_default: bool,
+    /// Whether it is one of the ways to give a value, such as `env` in a reference.
+    pub(crate) is_choice: bool,
+    /// Whether it is a secret, which is only referred to.
+    pub(crate) is_secret: bool,
 }
 
-fn collect(name: &str, under: &str, node: &Value, root: &Value, tables: &mut Vec<String>) {
+/// The settings of a kind of table, by keys such as `policy.jitter` or `password.env`. The kind is a provider's name or `store`.
+pub(crate) fn settings(kind: &str) -> &'static BTreeMap<String, Known> {
+    static ALL: OnceLock<[BTreeMap<String, Known>; 3]> = OnceLock::new();
+    let [onence, worldline, store] = ALL.get_or_init(|| {
+        let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<Document>();
+        ["OnenceSettings", "WorldlineSettings", "StoreSettings"].map(|name| {
+            let mut known = BTreeMap::new();
+            let root = schema.as_value();
+            if let Some(table) = root.pointer(&format!("/definitions/{name}")) {
+                collect("", table, root, false, &mut known);
+            }
+            known
+        })
+    });
+    match kind {
+        "onence" => onence,
+        "worldline" => worldline,
+        _ => store,
+    }
+}
+
+/// Whether the setting is a secret in any kind of table.
+pub(crate) fn is_secret(key: &str) -> bool {
+    ["onence", "worldline", "store"].iter().filter_map(|kind| settings(kind).get(key)).any(|known| known.is_secret)
+}
+
+fn collect(under: &str, node: &Value, root: &Value, is_choice: bool, known: &mut BTreeMap<String, Known>) {
     let referred = node.get("$ref").and_then(Value::as_str).and_then(|path| root.pointer(path.trim_start_matches('#')));
-    let branches = ["allOf", "anyOf"].iter().filter_map(|key| node.get(key)?.as_array()).flatten();
-    for node in referred.into_iter().chain(branches) {
-        collect(name, under, node, root, tables);
+    let branches = |key: &str| node.get(key).and_then(Value::as_array).into_iter().flatten();
+    for node in referred.into_iter().chain(branches("allOf")).chain(branches("anyOf")) {
+        collect(under, node, root, is_choice, known);
     }
-    let Some(Value::Object(properties)) = node.get("properties") else { return };
-    // Not in what is a choice, such as a reference: its keys say nothing beside others.
-    if properties.contains_key(name) {
-        tables.push(under.to_owned());
+    for node in branches("oneOf") {
+        collect(under, node, root, true, known);
     }
-    for (key, node) in properties {
-        let key = if under.is_empty() { key.clone() } else { format!("{under}.{key}") };
-        collect(name, &key, node, root, tables);
+    for (name, node) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let key = within(under, name);
+        let has_default = node.get("default").is_some();
+        let is_secret = node.to_string().contains("#/definitions/Reference");
+        collect(&key, node, root, false, known);
+        known.insert(key, Known { has_default, is_choice, is_secret });
     }
 }
 

@@ -5,50 +5,80 @@ mod material;
 use std::{
     fmt::Display,
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 pub(crate) use self::material::Material;
-use self::material::Referred;
+use self::material::Reference;
 use crate::{
     environment::Environment,
-    error::{Problem, text},
-    settings::{Each, KeyPair, Span},
-    tree::Node,
+    error::{Origin, Problem, text, within},
+    schema,
+    settings::{KeyPair, Span},
+    spelling::Spelling,
+    tree::{Node, Value},
 };
 
 pub(crate) struct Section {
-    /// Its key, such as `sources.sims`.
-    key: String,
+    spelling: Spelling,
     /// The settings as they were written, for where each comes from.
     node: Node,
-    /// All that they refer to; the walk over it serves both what is read and what is watched.
-    references: Vec<Referred>,
+    /// All that they refer to: what is read is what is watched.
+    references: Vec<Reference>,
     environment: Arc<Environment>,
 }
 
 impl Section {
-    /// Paths in a file begin at `folder`. `walk` goes over the references in the settings.
+    /// The table, once it is known to be right. Paths of a file begin at `folder`, those of variables at the working directory;
+    /// in `node` they are made absolute.
     pub(crate) fn new(
-        key: String,
-        node: Node,
+        spelling: Spelling,
+        node: &mut Node,
         environment: Arc<Environment>,
         folder: Option<&Path>,
-        walk: impl FnOnce(&mut Each<'_>),
-    ) -> Result<Self, Problem> {
-        let mut section = Self { key, node, references: Vec::new(), environment };
-        section.references = Referred::all(walk, &section.node, folder, |key, message| section.problem(key, message))?;
-        Ok(section)
+    ) -> Self {
+        let mut references = Vec::new();
+        for key in ["roots", "transport.roots"] {
+            // A variable holds a list with commas between.
+            if let Some(Node { origin, value: Value::Variable(paths) }) = node.get(key) {
+                let paths = paths.split(',').map(str::trim).filter(|path| !path.is_empty());
+                let item = |path: &str| Node { origin: origin.clone(), value: Value::Text(path.to_owned()) };
+                let list = Node { origin: origin.clone(), value: Value::List(paths.map(item).collect()) };
+                node.set(key, list);
+            }
+        }
+        node.leaves("", &mut |key, leaf| {
+            let (Value::Text(value) | Value::Variable(value)) = &mut leaf.value else { return };
+            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
+            if key.ends_with(".env") {
+                references.push(Reference::to_variable(parent, key, value));
+            } else if key.ends_with(".file") || is_root(key) {
+                let folder = folder.filter(|_| matches!(leaf.origin, Origin::File { .. }));
+                let relative = folder.unwrap_or(Path::new("")).join(&*value);
+                let is_secret = schema::is_secret(parent) && !KEY_MATERIAL.iter().any(|key| parent.ends_with(key));
+                let shown = !is_secret || matches!(leaf.origin, Origin::File { .. }) || is_path(value);
+                let path = path::absolute(&relative).unwrap_or(relative);
+                *value = path.to_string_lossy().into_owned();
+                references.push(Reference::to_file(if is_root(key) { key } else { parent }, key, path, shown));
+            }
+        });
+        Self { spelling, node: node.clone(), references, environment }
     }
 
+    /// Its key, such as `sources.sims`.
     pub(crate) fn key(&self) -> &str {
-        &self.key
+        self.spelling.table()
     }
 
     pub(crate) fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// Whether it is set by variables such as `ONENCE_USERNAME`.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.spelling.is_flat()
     }
 
     /// Whether somebody set it.
@@ -56,28 +86,38 @@ impl Section {
         self.node.get(key).is_some()
     }
 
+    /// What people call a setting, in the way that it was set.
+    pub(crate) fn name(&self, key: &str) -> String {
+        self.spelling.name(&self.node, key)
+    }
+
     /// The files that settings refer to whose keys begin so, by absolute paths.
     pub(crate) fn files(&self, under: &[&str]) -> Vec<PathBuf> {
-        let referred = self.references.iter().filter(|referred| referred.is_of(under));
-        referred.filter_map(Referred::file).map(Path::to_owned).collect()
+        let of = |reference: &&Reference| under.iter().any(|under| reference.key().starts_with(under));
+        self.references.iter().filter(of).filter_map(Reference::file).map(Path::to_owned).collect()
     }
 
     /// Something wrong with a setting; `key` is empty for the table as a whole.
     pub(crate) fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        let full = if key.is_empty() { self.key.clone() } else { format!("{}.{key}", self.key) };
-        Problem::new(self.node.origin_of(key).clone(), full, message)
+        self.spelling.problem(&self.node, key, message)
     }
 
-    /// What the facade has against it.
-    pub(crate) fn refused(&self, key: &str, error: &access_tokens::Error) -> Problem {
-        self.problem(key, text(error))
+    /// An error of the facade, at the setting within `under` that it is about.
+    pub(crate) fn refused(&self, under: &str, error: &access_tokens::Error) -> Problem {
+        let Some(setting) = error.setting() else { return self.problem(under, text(error)) };
+        let key = within(under, setting.key());
+        let item = error.item().map(|item| format!("{key}[{item}]")).filter(|key| self.is_set(key));
+        self.problem(&item.unwrap_or(key), text(error))
     }
 
     /// Of two settings that exclude each other.
     pub(crate) fn both(&self, key: &str, other: &str) -> Problem {
-        let short = other.rsplit('.').next().unwrap_or(other);
-        let origin = self.node.origin_of(other);
-        self.problem(key, format!("can't stand beside {short} ({origin}); remove one of the two"))
+        let origin = self.spelling.origin(&self.node, other);
+        let other = match origin {
+            Origin::File { .. } => format!("{} ({origin})", other.rsplit('.').next().unwrap_or(other)),
+            variable => variable.to_string(),
+        };
+        self.problem(key, format!("can't be set beside {other}; remove one of the two"))
     }
 
     pub(crate) fn check_span(
@@ -90,16 +130,34 @@ impl Section {
         if range.contains(&span.0) { Ok(()) } else { Err(self.problem(key, format!("must be {words}"))) }
     }
 
-    pub(crate) fn check_key_pair(&self, under: &str, pair: KeyPair) -> Result<(), Problem> {
+    /// Whether the settings of a key are those that are needed. `why` says what needs the certificate; none if nothing does.
+    pub(crate) fn check_key_pair(&self, under: &str, pair: KeyPair, why: Option<&str>) -> Result<(), Problem> {
         let KeyPair { key, certificate, pkcs12, .. } = pair;
-        let key_of = |name: &str| format!("{under}.{name}");
+        let key_of = |name: &str| within(under, name);
         match (key, certificate, pkcs12) {
             (true, true, false) | (false, false, true) => Ok(()),
             (true, _, true) => Err(self.both(&key_of("key"), &key_of("pkcs12"))),
             (false, true, true) => Err(self.both(&key_of("certificate"), &key_of("pkcs12"))),
-            (true, false, false) => Err(self.problem(&key_of("certificate"), "is missing; key needs its certificate")),
-            (false, true, false) => Err(self.problem(&key_of("key"), "is missing; certificate needs its key")),
+            (true, false, false) => match why {
+                Some(why) => Err(self.problem(&key_of("certificate"), format!("is missing; {why}"))),
+                None => Ok(()),
+            },
+            (false, true, false) => Err(self.problem(&key_of("key"), "is missing; the certificate needs its key")),
             (false, false, false) => Err(self.problem(under, "needs key and certificate, or pkcs12")),
         }
     }
+}
+
+/// Settings whose file can't be taken for a secret of one line.
+const KEY_MATERIAL: [&str; 2] = [".key", ".certificate"];
+
+/// The key of a file with root certificates: an item of a list, and no table as a reference is.
+fn is_root(key: &str) -> bool {
+    key.starts_with("roots[") || key.starts_with("transport.roots[")
+}
+
+/// Whether a variable holds a path, and not by mistake the secret itself: it names a folder that is there.
+fn is_path(value: &str) -> bool {
+    let folder = Path::new(value).parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.is_some_and(|folder| folder.is_absolute() || folder.is_dir())
 }

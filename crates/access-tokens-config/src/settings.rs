@@ -2,14 +2,14 @@
 
 mod value;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use access_tokens::{Policy, assertion, onence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::value::{
-    Audience, Bundle, FilePath, Filled, KeyId, OneOrMore, Proxy, Reference, ScopeList, Span, StoreUrl, VariableName,
+    Audience, Bundle, FilePath, Filled, KeyId, OneOrMore, Proxy, Reference, ScopeList, Span, StoreUrl,
 };
 
 /// Token sources for access-tokens.
@@ -74,6 +74,10 @@ pub(crate) enum IsWorldline {
 const BASE_URL: &str =
     r"^(https://[^/@?#\\\s]|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?(/|$))[^@?#\\\s]*$";
 
+/// No colon, no control or invisible character, no space or quote at either end.
+const USERNAME: &str =
+    r#"^(?![\s"'])[^:\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060-\u206f\ufeff]*[^\s"':\x00-\x1f\x7f-\x9f]$"#;
+
 /// 1NCE, IoT SIM management.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +89,7 @@ pub(crate) struct OnenceSettings {
     #[schemars(regex(pattern = BASE_URL))]
     pub(crate) base_url: Filled,
     /// The user name of an account that may use the API.
-    #[schemars(regex(pattern = r"^[^:\x00-\x1f\x7f-\x9f]+$"), example = "me@example.com")]
+    #[schemars(regex(pattern = USERNAME), example = "me@example.com")]
     pub(crate) username: Filled,
     /// Where the password of that account stands.
     pub(crate) password: Reference,
@@ -144,12 +148,19 @@ pub(crate) struct WorldlineSettings {
     pub(crate) transport: TransportSettings,
 }
 
-/// A signed assertion (RFC 7523). It needs either `key` and `certificate`, or `pkcs12`.
+/// A signed assertion (RFC 7523). It needs either `key` and `certificate`, or `pkcs12`; `key` alone where `key_id` is a text and
+/// `x509` is empty.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend(
-    "oneOf" = [{ "required": ["key", "certificate"] }, { "required": ["pkcs12"] }],
-    "dependencies" = { "key": ["certificate"], "certificate": ["key"] },
+    "oneOf" = [{ "required": ["key"] }, { "required": ["pkcs12"] }],
+    "dependencies" = { "certificate": ["key"] },
+    // A certificate is needed for the default `kid`, for the other fingerprint, and for what `x509` adds.
+    "anyOf" = [
+        { "required": ["certificate"] },
+        { "required": ["pkcs12"] },
+        { "required": ["key_id"], "properties": { "key_id": { "type": "object" }, "x509": { "maxItems": 0 } } },
+    ],
 ))]
 pub(crate) struct AssertionSettings {
     /// Where the private key stands: PEM or DER; PKCS#8, PKCS#1 or SEC1.
@@ -442,166 +453,6 @@ pub(crate) struct KeyPair {
     pub(crate) passphrase: bool,
 }
 
-/// Where something stands that a table refers to.
-pub(crate) enum Place<'a> {
-    Variable(&'a VariableName),
-    File(&'a mut FilePath),
-}
-
-/// What is called with each reference: the setting, the key of the path or name itself, and that.
-pub(crate) type Each<'a> = dyn FnMut(String, String, Place<'_>) + 'a;
-
-impl Reference {
-    fn walk(&mut self, key: &str, each: &mut Each<'_>) {
-        match self {
-            Self::Env(name) => each(key.to_owned(), format!("{key}.env"), Place::Variable(name)),
-            Self::File(path) => each(key.to_owned(), format!("{key}.file"), Place::File(path)),
-        }
-    }
-}
-
-impl Bundle {
-    fn walk(&mut self, key: &str, each: &mut Each<'_>) {
-        let Self::File(path) = self;
-        each(key.to_owned(), format!("{key}.file"), Place::File(path));
-    }
-}
-
-/// Every field has its name here, so that a further setting must say whether it's a reference. One that is left out isn't read
-/// either, and what needs it fails.
-impl SourceSettings {
-    pub(crate) fn references(&mut self, each: &mut Each<'_>) {
-        match self {
-            Self::Onence(OnenceSettings {
-                provider: _,
-                base_url: _,
-                username: _,
-                password,
-                store: _,
-                policy: _,
-                transport,
-            }) => {
-                password.walk("password", each);
-                transport.references(each);
-            }
-            Self::Worldline(WorldlineSettings {
-                provider: _,
-                base_url: _,
-                realm: _,
-                client_id: _,
-                scopes: _,
-                client_secret,
-                assertion,
-                store: _,
-                policy: _,
-                transport,
-            }) => {
-                if let Some(client_secret) = client_secret {
-                    client_secret.walk("client_secret", each);
-                }
-                if let Some(assertion) = assertion {
-                    assertion.references(each);
-                }
-                transport.references(each);
-            }
-        }
-    }
-}
-
-/// As of a source.
-impl StoreSettings {
-    pub(crate) fn references(&mut self, each: &mut Each<'_>) {
-        let Self {
-            urls,
-            mode: _,
-            master: _,
-            username: _,
-            password,
-            sentinel_username: _,
-            sentinel_password,
-            name_key,
-            keys,
-            prefix: _,
-            timeout: _,
-            roots,
-            identity,
-        } = self;
-        for (key, url) in urls.keyed_mut("urls") {
-            if let StoreUrl::Reference(reference) = url {
-                reference.walk(&key, each);
-            }
-        }
-        for (key, reference) in [("password", password), ("sentinel_password", sentinel_password)] {
-            if let Some(reference) = reference {
-                reference.walk(key, each);
-            }
-        }
-        name_key.walk("name_key", each);
-        for (key, reference) in keys.keyed_mut("keys") {
-            reference.walk(&key, each);
-        }
-        for (index, path) in roots.iter_mut().enumerate() {
-            let key = format!("roots[{index}]");
-            each(key.clone(), key, Place::File(path));
-        }
-        if let Some(StoreIdentity { key, certificate }) = identity {
-            key.walk("identity.key", each);
-            certificate.walk("identity.certificate", each);
-        }
-    }
-}
-
-impl AssertionSettings {
-    fn references(&mut self, each: &mut Each<'_>) {
-        let Self { key, certificate, pkcs12, passphrase, algorithm: _, key_id: _, audience: _, lifetime: _, x509: _ } =
-            self;
-        pair_references(
-            "assertion",
-            [("key", key), ("certificate", certificate), ("passphrase", passphrase)],
-            pkcs12,
-            each,
-        );
-    }
-}
-
-impl TransportSettings {
-    fn references(&mut self, each: &mut Each<'_>) {
-        let Self { proxy, roots, identity, connect_timeout: _, timeout: _ } = self;
-        if let Some(Proxy::Reference(reference)) = proxy {
-            reference.walk("transport.proxy", each);
-        }
-        for (index, path) in roots.iter_mut().enumerate() {
-            let key = format!("transport.roots[{index}]");
-            each(key.clone(), key, Place::File(path));
-        }
-        if let Some(IdentitySettings { key, certificate, pkcs12, passphrase }) = identity {
-            let under = "transport.identity";
-            pair_references(
-                under,
-                [("key", key), ("certificate", certificate), ("passphrase", passphrase)],
-                pkcs12,
-                each,
-            );
-        }
-    }
-}
-
-fn pair_references(
-    under: &str,
-    named: [(&str, &mut Option<Reference>); 3],
-    pkcs12: &mut Option<Bundle>,
-    each: &mut Each<'_>,
-) {
-    for (name, reference) in named {
-        if let Some(reference) = reference {
-            reference.walk(&format!("{under}.{name}"), each);
-        }
-    }
-    if let Some(bundle) = pkcs12 {
-        bundle.walk(&format!("{under}.pkcs12"), each);
-    }
-}
-
 impl AssertionSettings {
     pub(crate) fn key_pair(&self) -> KeyPair {
         KeyPair {
@@ -609,6 +460,17 @@ impl AssertionSettings {
             certificate: self.certificate.is_some(),
             pkcs12: self.pkcs12.is_some(),
             passphrase: self.passphrase.is_some(),
+        }
+    }
+}
+
+impl AssertionSettings {
+    /// What the certificate is needed for.
+    pub(crate) fn needs_certificate(&self) -> Option<&'static str> {
+        match (&self.key_id, self.x509.as_slice()) {
+            (KeyId::Text(_), []) => None,
+            (KeyId::Text(_), _) => Some("x509 is of the certificate; set it, or leave x509 out"),
+            _ => Some("the key id is the certificate's fingerprint; set it, or key_id to a text"),
         }
     }
 }
@@ -643,6 +505,21 @@ impl SourceSettings {
         match self {
             Self::Onence(settings) => settings.store,
             Self::Worldline(settings) => settings.store,
+        }
+    }
+
+    pub(crate) fn assertion(&self) -> Option<&AssertionSettings> {
+        match self {
+            Self::Onence(_) => None,
+            Self::Worldline(settings) => settings.assertion.as_ref(),
+        }
+    }
+
+    /// What is asked for, with spaces or commas between; empty where the provider knows no scopes.
+    pub(crate) fn scopes(&self) -> Cow<'_, str> {
+        match self {
+            Self::Onence(_) => Cow::Borrowed(""),
+            Self::Worldline(settings) => settings.scopes.text(),
         }
     }
 

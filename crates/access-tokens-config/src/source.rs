@@ -9,15 +9,20 @@ use std::{
 };
 
 use access_tokens::{
-    ErrorKind, Identity, Policy, RotatingEndpoint, Scopes, TokenCache, TokenEndpoint, Transport,
+    ErrorKind, Identity, Policy, RotatingEndpoint, Scopes, Setting, TokenCache, TokenEndpoint, Transport,
     assertion::{self, ClientAssertion},
     onence, worldline,
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
-    error::{Error, Problem, text},
+    error::{Error, Origin, Problem},
     section::{Material, Section},
-    settings::{AssertionSettings, Audience, KeyId, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
+    settings::{
+        AssertionSettings, Audience, IdentitySettings, KeyId, KeyPair, OnenceSettings, Proxy, SourceSettings,
+        WorldlineSettings,
+    },
     show,
     store::Store,
 };
@@ -37,7 +42,7 @@ use crate::{
 /// assert_eq!(source.files(), [std::path::Path::new("/nowhere/1nce")]);
 ///
 /// let error = source.endpoint().unwrap_err().to_string();
-/// let place = "ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__FILE: sources.sims.password.file: /nowhere/1nce can't be read: ";
+/// let place = "ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__FILE: /nowhere/1nce can't be read: ";
 /// assert!(error.starts_with(place), "{error}");
 /// # Ok::<(), access_tokens_config::Error>(())
 /// ```
@@ -55,18 +60,30 @@ struct Inner {
 }
 
 impl Source {
-    /// Checks what the types of the settings don't say.
+    /// Adds to `problems` what the types of the settings don't say.
     pub(crate) fn new(
         name: String,
         section: Section,
         settings: SourceSettings,
         store: Option<&Store>,
-    ) -> Result<Self, Problem> {
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let policy = settings.policy().policy();
         let store = store.filter(|_| settings.is_shared()).cloned();
-        let mut inner = Inner { name, section, settings, scopes: Scopes::none(), policy, store };
-        inner.scopes = inner.check()?;
-        Ok(Self(Arc::new(inner)))
+        let scopes = settings.scopes().parse().unwrap_or_default();
+        let inner = Inner { name, section, settings, scopes, policy, store };
+        inner.check(problems);
+        Self(Arc::new(inner))
+    }
+
+    /// Reads all that it refers to: what is wrong with that, and what is odd about it.
+    pub(crate) fn check(&self) -> (Vec<Problem>, Vec<Problem>) {
+        self.0.check_material()
+    }
+
+    /// Whether it takes part in a store, if there is one.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.settings.is_shared()
     }
 
     /// Its name, such as `sims`.
@@ -102,6 +119,16 @@ impl Source {
         self.0.settings.policy().keep_warm
     }
 
+    /// What people call a setting of it, in the way that it was set: `ONENCE_USERNAME`, `sources.sims.username`.
+    pub fn setting_name(&self, key: &str) -> String {
+        self.0.section.name(key)
+    }
+
+    /// Whether it signs assertions instead of sending a client secret.
+    pub fn uses_assertion(&self) -> bool {
+        self.0.settings.assertion().is_some()
+    }
+
     /// The files that hold its secrets, keys, certificates and roots, by absolute paths.
     pub fn files(&self) -> Vec<PathBuf> {
         self.0.section.files(&[""])
@@ -112,18 +139,12 @@ impl Source {
         self.0.store.as_ref()
     }
 
-    /// The key and certificate that sign its assertions, read anew; none where it has no assertion.
+    /// The key and certificate that sign its assertions, read anew; none where it has no assertion, or one without a certificate.
     ///
     /// # Errors
     /// What can't be read, or isn't a key with its certificate.
     pub fn identity(&self) -> Result<Option<Identity>, Error> {
-        let assertion = match &self.0.settings {
-            SourceSettings::Worldline(settings) => settings.assertion.as_ref(),
-            SourceSettings::Onence(_) => None,
-        };
-        let identity = assertion
-            .map(|assertion| self.0.section.material(&["assertion."])?.identity("assertion", assertion.key_pair()));
-        Ok(identity.transpose()?)
+        Ok(self.0.signing_identity(&self.0.section.material())?)
     }
 
     /// Proxy, roots, client certificate and time-outs, with what is in files and variables read anew.
@@ -131,7 +152,7 @@ impl Source {
     /// # Errors
     /// What can't be read, or isn't what it is to be.
     pub fn transport(&self) -> Result<Transport, Error> {
-        Ok(self.0.transport(&self.0.section.material(&["transport."])?)?)
+        Ok(self.0.transport(&self.0.section.material())?)
     }
 
     /// A client with everything that it refers to, built anew when one of [its files](Self::files) changes.
@@ -201,35 +222,34 @@ impl fmt::Debug for Source {
 
 impl Inner {
     fn client(&self) -> Result<Box<dyn TokenEndpoint>, Problem> {
-        let material = self.section.material(&[""])?;
-        match &self.settings {
+        let material = self.section.material();
+        // Last of what is read, so that of several mistakes the one in the credentials comes first.
+        let client: Result<Box<dyn TokenEndpoint>, _> = match &self.settings {
             SourceSettings::Onence(OnenceSettings { base_url, username, .. }) => {
-                let password = material.secret("password")?;
-                if password.contains(char::is_control) {
-                    // As is one with a line break at its end, where it comes from a variable.
-                    let message = "holds a control character; Basic authentication can't carry it (RFC 7617)";
-                    return Err(self.section.problem("password", message));
-                }
+                let password = material.secret("password", Setting::Password)?;
                 let credentials = onence::Credentials::new(username.as_str(), password.as_str());
                 let client = onence::Client::builder(credentials).base_url(base_url.as_str());
-                // Last, since whoever looks for all mistakes asks for the transport on its own, too.
-                let client = client.transport(self.transport(&material)?);
-                Ok(Box::new(client.build().map_err(|error| self.section.refused("", &error))?))
+                client.transport(self.transport(&material)?).build().map(|client| Box::new(client) as _)
             }
             SourceSettings::Worldline(settings) => {
-                let WorldlineSettings { base_url, realm, .. } = settings;
-                let realm =
-                    worldline::Realm::new(realm.as_str()).map_err(|error| self.section.refused("realm", &error))?;
+                let realm = worldline::Realm::new(settings.realm.as_str());
+                let realm = realm.map_err(|error| self.section.refused("", &error))?;
                 let credentials = self.worldline_credentials(settings, &material)?;
-                let client = worldline::Client::builder(base_url.as_str(), realm, self.scopes.clone(), credentials);
-                Ok(Box::new(
-                    client
-                        .transport(self.transport(&material)?)
-                        .build()
-                        .map_err(|error| self.section.refused("", &error))?,
-                ))
+                let base_url = settings.base_url.as_str();
+                let client = worldline::Client::builder(base_url, realm, self.scopes.clone(), credentials);
+                client.transport(self.transport(&material)?).build().map(|client| Box::new(client) as _)
             }
-        }
+        };
+        client.map_err(|error| match error.setting() {
+            // That of the environment, as of HTTPS_PROXY: what the source itself sets was read above.
+            Some(Setting::Proxy) => {
+                let key = format!("{}.transport.proxy", self.section.key());
+                Problem::new(Origin::Environment, key, error.to_string())
+            }
+            Some(Setting::Roots) => self.section.refused("transport", &error),
+            Some(Setting::KeyId | Setting::Audience | Setting::X509) => self.section.refused("assertion", &error),
+            _ => self.section.refused("", &error),
+        })
     }
 
     fn worldline_credentials(
@@ -241,7 +261,7 @@ impl Inner {
         if let Some(assertion) = &settings.assertion {
             return Ok(self.assertion(client_id, assertion, material)?.into());
         }
-        let client_secret = material.secret("client_secret")?;
+        let client_secret = material.secret("client_secret", Setting::ClientSecret)?;
         Ok(worldline::ClientSecret::new(client_id, client_secret.as_str()).into())
     }
 
@@ -252,14 +272,23 @@ impl Inner {
         material: &Material<'_>,
     ) -> Result<ClientAssertion, Problem> {
         let pair = settings.key_pair();
-        let identity = material.identity("assertion", pair)?;
-        let mut assertion =
-            ClientAssertion::new(client_id, identity).map_err(|error| self.section.refused("assertion", &error))?;
-        if let Some(algorithm) = settings.algorithm {
-            let chosen = assertion.algorithm(algorithm.into());
-            let of = if pair.pkcs12 { "assertion.pkcs12" } else { "assertion.key" };
-            assertion = chosen.map_err(|error| material.problem("assertion.algorithm", of, &text(&error)))?;
-        }
+        let refused = |error: access_tokens::Error| material.refused("assertion", pair, &error);
+        let of_client = |error: access_tokens::Error| self.section.refused("", &error);
+        let algorithm = settings.algorithm.map(Into::into);
+        let assertion = match self.signing_identity(material)? {
+            Some(identity) => {
+                let assertion = ClientAssertion::new(client_id, identity).map_err(of_client)?;
+                algorithm.map_or(Ok(assertion.clone()), |algorithm| assertion.algorithm(algorithm)).map_err(refused)?
+            }
+            None => {
+                let key = material.signing_key("assertion", pair)?;
+                let key = match algorithm {
+                    Some(algorithm) => key.algorithm(algorithm).map_err(refused)?,
+                    None => key,
+                };
+                ClientAssertion::with_signer(client_id, key).map_err(of_client)?
+            }
+        };
         let key_id = match &settings.key_id {
             KeyId::Sha1 => assertion::KeyId::Sha1Fingerprint,
             KeyId::Sha256 => assertion::KeyId::Sha256Fingerprint,
@@ -274,24 +303,53 @@ impl Inner {
         Ok(assertion.key_id(key_id).audience(audience).lifetime(settings.lifetime.0).x509(headers))
     }
 
+    /// The key with its certificate; none where there is no assertion, or a key without a certificate signs it.
+    fn signing_identity(&self, material: &Material<'_>) -> Result<Option<Identity>, Problem> {
+        let Some(settings) = self.settings.assertion() else { return Ok(None) };
+        let pair = settings.key_pair();
+        if pair.key && !pair.certificate {
+            match settings.needs_certificate() {
+                None => return Ok(None),
+                // A flat variable of a key takes a bundle, too.
+                Some(_) if self.section.is_flat() && material.is_bundle("assertion.key")? => {}
+                why => self.section.check_key_pair("assertion", pair, why)?,
+            }
+        }
+        material.identity("assertion", pair).map(Some)
+    }
+
     fn transport(&self, material: &Material<'_>) -> Result<Transport, Problem> {
         let settings = self.settings.transport();
         let mut transport = Transport::new().connect_timeout(settings.connect_timeout.0).timeout(settings.timeout.0);
-        match &settings.proxy {
-            Some(Proxy::Url(url)) => transport = transport.proxy(url.as_str()),
-            Some(Proxy::Reference(_)) => {
-                let url = material.secret("transport.proxy")?;
-                self.check_proxy("transport.proxy", &url, false)?;
-                transport = transport.proxy(url.as_str());
-            }
-            None => {}
+        if let Some(proxy) = self.proxy(material)? {
+            transport = transport.proxy(proxy.as_str());
         }
         for index in 0..settings.roots.len() {
             transport = transport.add_roots_pem(material.roots(&format!("transport.roots[{index}]"))?);
         }
-        if let Some(identity) = &settings.identity {
-            transport = transport.identity(material.identity("transport.identity", identity.key_pair())?);
+        if let Some(pair) = self.client_pair() {
+            transport = transport.identity(material.identity("transport.identity", pair)?);
         }
         Ok(transport)
     }
+
+    fn proxy(&self, material: &Material<'_>) -> Result<Option<Zeroizing<String>>, Problem> {
+        let key = "transport.proxy";
+        let url = match &self.settings.transport().proxy {
+            None => return Ok(None),
+            Some(Proxy::Url(url)) => Zeroizing::new(url.clone()),
+            Some(Proxy::Reference(_)) => material.secret(key, Setting::Proxy)?,
+        };
+        check_proxy(&url).map_err(|error| self.section.refused("transport", &error))?;
+        Ok(Some(url))
+    }
+
+    fn client_pair(&self) -> Option<KeyPair> {
+        self.settings.transport().identity.as_ref().map(IdentitySettings::key_pair)
+    }
+}
+
+/// Whether the URL of a proxy can be used; a client would say so no earlier than when it is built.
+fn check_proxy(url: &str) -> Result<(), access_tokens::Error> {
+    Transport::new().proxy(url).check()
 }

@@ -4,12 +4,12 @@ mod check;
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use access_tokens::{
-    ErrorKind,
+    ErrorKind, Setting,
     store::{KeyRing, SharedStore},
 };
 use access_tokens_redis::{RedisStore, RedisStoreBuilder};
@@ -17,13 +17,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
-    environment::Environment,
-    error::{Error, Problem, text},
-    read::read_table,
+    error::{Error, Problem, add, text},
     section::{Material, Section},
-    settings::{Each, KeyPair, StoreMode, StoreSettings, StoreUrl},
+    settings::{KeyPair, StoreMode, StoreSettings, StoreUrl},
     show,
-    tree::Node,
 };
 
 /// The store of a configuration, which all of its sources share but those that say `store = false`. A clone is a further
@@ -44,7 +41,7 @@ use crate::{
 /// assert_eq!(store.servers()?, "redis://redis.example:6379");
 ///
 /// let error = store.shared().unwrap_err().to_string();
-/// let place = "ACCESS_TOKENS__STORE__NAME_KEY__FILE: store.name_key.file: /nowhere/name_key can't be read: ";
+/// let place = "ACCESS_TOKENS__STORE__NAME_KEY__FILE: /nowhere/name_key can't be read: ";
 /// assert!(error.starts_with(place), "{error}");
 /// # Ok::<(), access_tokens_config::Error>(())
 /// ```
@@ -61,14 +58,16 @@ struct Inner {
 }
 
 impl Store {
-    /// Reads the table and checks what the types of the settings don't say. Paths in a file begin at `folder`.
-    pub(crate) fn read(node: &Node, environment: Arc<Environment>, folder: Option<&Path>) -> Result<Self, Problem> {
-        let mut settings: StoreSettings = read_table(node, "store")?;
-        let walk = |each: &mut Each<'_>| settings.references(each);
-        let section = Section::new("store".to_owned(), node.clone(), environment, folder, walk)?;
+    /// Adds to `problems` what the types of the settings don't say.
+    pub(crate) fn new(section: Section, settings: StoreSettings, problems: &mut Vec<Problem>) -> Self {
         let inner = Inner { section, settings };
-        inner.check()?;
-        Ok(Self { inner: Arc::new(inner), shared: Arc::default() })
+        add(problems, inner.check());
+        Self { inner: Arc::new(inner), shared: Arc::default() }
+    }
+
+    /// Reads all that it refers to: what is wrong with that, and what is odd about it.
+    pub(crate) fn check(&self) -> (Vec<Problem>, Vec<Problem>) {
+        self.inner.check_material()
     }
 
     /// What its URLs lead to, such as `redis://redis.example:6379` or `the cluster at redis://a, redis://b`, without user names
@@ -78,7 +77,7 @@ impl Store {
     /// Where they can't be read, or aren't such URLs.
     pub fn servers(&self) -> Result<String, Error> {
         let inner = &self.inner;
-        let urls = inner.urls(&inner.section.material(&["urls"])?)?;
+        let urls = inner.urls(&inner.section.material())?;
         inner.check_urls(&urls)?;
         let urls: Vec<_> = urls.iter().map(|(_, url)| without_user(url)).collect();
         let urls = urls.join(", ");
@@ -129,17 +128,18 @@ const KEYS: [&str; 2] = ["name_key", "keys"];
 
 impl Inner {
     fn shared(self: &Arc<Self>) -> Result<SharedStore, Problem> {
-        let material = self.section.material(&[""])?;
+        let material = self.section.material();
         let shared = SharedStore::builder(self.redis(&material)?, self.key_ring(&material)?);
         let shared = shared.timeout(self.settings.timeout.0).build();
-        let shared = shared.map_err(|error| self.section.refused("timeout", &error))?;
+        let shared = shared.map_err(|error| self.section.problem("timeout", text(&error)))?;
         let files = self.section.files(&KEYS);
         if !files.is_empty() {
             // Not the handle itself, which has the files watched for as long as it is there.
             let inner = self.clone();
             let read = move || {
-                let keys = inner.section.material(&KEYS).and_then(|material| inner.key_ring(&material));
-                keys.map_err(|problem| access_tokens::Error::new(ErrorKind::Configuration, problem.to_string()))
+                inner
+                    .key_ring(&inner.section.material())
+                    .map_err(|problem| access_tokens::Error::new(ErrorKind::Configuration, problem.to_string()))
             };
             shared.watch_keys(files, read).map_err(|error| self.section.refused("keys", &error))?;
         }
@@ -149,33 +149,48 @@ impl Inner {
     fn redis(&self, material: &Material<'_>) -> Result<RedisStore, Problem> {
         let urls = self.urls(material)?;
         self.check_urls(&urls)?;
-        let StoreSettings { username, password, sentinel_username, sentinel_password, roots, identity, .. } =
-            &self.settings;
+        let StoreSettings { username, password, sentinel_username, sentinel_password, roots, .. } = &self.settings;
         let mut redis = self.builder(urls.iter().map(|(_, url)| url.as_str()));
         if let Some(username) = username {
             redis = redis.username(username.as_str());
         }
         if password.is_some() {
-            redis = redis.password(material.secret("password")?.as_str());
+            redis = redis.password(material.secret("password", Setting::Password)?.as_str());
         }
         if let Some(username) = sentinel_username {
             redis = redis.sentinel_username(username.as_str());
         }
         if sentinel_password.is_some() {
-            redis = redis.sentinel_password(material.secret("sentinel_password")?.as_str());
+            let password = material.secret("sentinel_password", Setting::SentinelPassword)?;
+            redis = redis.sentinel_password(password.as_str());
         }
         for index in 0..roots.len() {
             redis = redis.add_roots_pem(material.roots(&format!("roots[{index}]"))?);
         }
-        if identity.is_some() {
-            let pair = KeyPair { key: true, certificate: true, pkcs12: false, passphrase: false };
-            redis = redis.identity(material.identity("identity", pair)?);
+        if self.settings.identity.is_some() {
+            redis = redis.identity(material.identity("identity", PAIR)?);
         }
-        redis.build().map_err(|error| {
-            // All else was looked at: URLs with a user name or password that doesn't fit to the others, or to what is set beside.
-            let of_tls = error.to_string().starts_with("TLS");
-            self.section.refused(if of_tls { "" } else { "urls" }, &error)
-        })
+        redis.build().map_err(|error| self.section.refused("", &error))
+    }
+
+    /// Each piece for itself, so that each mistake is found.
+    fn check_material(&self) -> (Vec<Problem>, Vec<Problem>) {
+        let (material, mut problems) = (self.section.material(), Vec::new());
+        let secret = |is_set: bool, setting: Setting| match is_set {
+            true => material.secret(setting.key(), setting).map(|_| ()),
+            false => Ok(()),
+        };
+        let StoreSettings { password, sentinel_password, roots, identity, .. } = &self.settings;
+        let pieces = [
+            secret(password.is_some(), Setting::Password),
+            secret(sentinel_password.is_some(), Setting::SentinelPassword),
+            self.key_ring(&material).map(|_| ()),
+            identity.as_ref().map_or(Ok(()), |_| material.identity("identity", PAIR).map(|_| ())),
+        ];
+        let roots = (0..roots.len()).map(|index| material.roots(&format!("roots[{index}]")).map(|_| ()));
+        add(&mut problems, pieces.into_iter().chain(roots));
+        add(&mut problems, [self.redis(&material).map(|_| ())]);
+        (problems, material.into_warnings())
     }
 
     /// Its mode and prefix, which hold for all of the URLs.
@@ -194,7 +209,7 @@ impl Inner {
         urls.map(|(key, url)| {
             let url = match url {
                 StoreUrl::Url(url) => Zeroizing::new(url.clone()),
-                StoreUrl::Reference(_) => material.secret(&key)?,
+                StoreUrl::Reference(_) => material.secret(&key, Setting::Urls)?,
             };
             Ok((key, url))
         })
@@ -202,26 +217,31 @@ impl Inner {
     }
 
     fn key_ring(&self, material: &Material<'_>) -> Result<KeyRing, Problem> {
-        let name_key = material.secret("name_key")?;
-        let (mut keys, mut ring) = (Vec::new(), None);
+        let name_key = material.secret("name_key", Setting::NameKey)?;
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
         for (at, _) in self.settings.keys.keyed("keys") {
-            let one = material.secret(&at)?;
-            if one.trim().is_empty() {
-                return Err(material.problem(&at, &at, "holds no key; make one with `openssl rand -base64 32`"));
+            let lines = material.lines(&at)?;
+            let found = lines.split_whitespace().map(|key| Zeroizing::new(key.to_owned()));
+            let before = keys.len();
+            keys.extend(found);
+            if keys.len() == before {
+                let message = "holds no key; make one with `openssl rand -base64 32`";
+                return Err(self.section.problem(&at, material.with_path(&at, message)));
             }
-            for key in one.split_whitespace() {
-                keys.push(Zeroizing::new(key.to_owned()));
-                // Made anew with each, so that it is known where the one stands that it is against.
-                ring = Some(KeyRing::from_base64(&name_key, &keys).map_err(|error| {
-                    let of_names = error.to_string().starts_with("the key of the names");
-                    let at = if of_names { "name_key" } else { &at };
-                    material.problem(at, at, &text(&error))
-                })?);
-            }
+            places.resize(keys.len(), at);
         }
-        ring.ok_or_else(|| self.section.problem("keys", "holds no key"))
+        KeyRing::from_base64(&name_key, &keys).map_err(|error| {
+            let at = match error.setting() {
+                Some(Setting::NameKey) => "name_key",
+                _ => error.item().and_then(|item| places.get(item)).map_or("keys", String::as_str),
+            };
+            self.section.problem(at, material.with_path(at, text(&error)))
+        })
     }
 }
+
+/// Which of the settings of the client certificate there are.
+const PAIR: KeyPair = KeyPair { key: true, certificate: true, pkcs12: false, passphrase: false };
 
 /// A URL as it may be shown. One that isn't a URL isn't.
 fn without_user(url: &str) -> String {

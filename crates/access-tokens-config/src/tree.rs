@@ -5,7 +5,7 @@ mod toml;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use crate::error::{Origin, Problem};
+use crate::error::{Origin, Problem, within};
 
 /// A setting and where it stands: the line of its key, or where that can't be told, of its value.
 #[derive(Clone)]
@@ -92,6 +92,55 @@ impl Node {
             }
         }
         &node.origin
+    }
+
+    /// Puts `node` at this key, with the tables that lead to it. Nothing happens where a value stands in place of one of them.
+    pub(crate) fn set(&mut self, key: &str, node: Node) {
+        let origin = node.origin.clone();
+        let mut at = self;
+        for segment in segments(key) {
+            at = match &mut at.value {
+                Value::Table(table) => table
+                    .entry(segment.to_owned())
+                    .or_insert_with(|| Node { origin: origin.clone(), value: Value::Table(BTreeMap::new()) }),
+                Value::List(list) => {
+                    let item = segment.parse::<usize>().ok().and_then(|index| list.get_mut(index));
+                    let Some(item) = item else { return };
+                    item
+                }
+                _ => return,
+            };
+        }
+        *at = node;
+    }
+
+    /// Takes the entry of a table away.
+    pub(crate) fn remove(&mut self, key: &str) {
+        let (under, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let table = if under.is_empty() { Some(self) } else { self.get_mut(under) };
+        if let Some(Value::Table(table)) = table.map(|node| &mut node.value) {
+            table.remove(last);
+        }
+    }
+
+    fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        segments(key).try_fold(self, |node, segment| match &mut node.value {
+            Value::Table(table) => table.get_mut(segment),
+            Value::List(list) => list.get_mut(segment.parse::<usize>().ok()?),
+            _ => None,
+        })
+    }
+
+    /// Calls `visit` with each value that isn't a table, and its key.
+    pub(crate) fn leaves(&mut self, key: &str, visit: &mut dyn FnMut(&str, &mut Node)) {
+        match &mut self.value {
+            Value::Table(table) => table.iter_mut().for_each(|(name, node)| node.leaves(&within(key, name), visit)),
+            Value::List(list) => {
+                let items = list.iter_mut().enumerate();
+                items.for_each(|(index, node)| node.leaves(&format!("{key}[{index}]"), visit));
+            }
+            _ => visit(key, self),
+        }
     }
 
     fn child(&self, segment: &str) -> Option<&Node> {

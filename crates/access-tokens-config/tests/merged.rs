@@ -270,9 +270,10 @@ fn what_is_shown() {
 fn a_variable_beside_a_table_replaces_none_of_it() {
     let folder = Folder::new();
     let path = folder.write("a.toml", FILE);
-    for (name, place) in [("MY_SIMS__ENV", "my-sims.env"), ("MY_SIMS__POLICY__FILE", "my-sims.policy.file")] {
-        let error = Config::read_with(&path, [(format!("ACCESS_TOKENS__SOURCES__{name}"), "prod")]).unwrap_err();
-        assert!(error.to_string().contains(&format!("sources.{place}: unknown key")), "{error}");
+    for name in ["MY_SIMS__ENV", "MY_SIMS__POLICY__FILE"] {
+        let variable = format!("ACCESS_TOKENS__SOURCES__{name}");
+        let error = Config::read_with(&path, [(&*variable, "prod")]).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{variable}: isn't a setting")), "{error}");
     }
 }
 
@@ -297,6 +298,6 @@ fn relative_paths_begin_where_they_were_read() {
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let folder = folder.path().canonicalize().unwrap();
     let at = |name: &str| folder.join(name).display().to_string();
-    assert!(text.contains(&format!("{} {} | ", at("other.pem"), at("cert.pem"))), "{text}");
-    assert!(text.contains(&format!("sources.payee.assertion.key.file: {} can't be read", at("other.pem"))), "{text}");
+    assert!(text.contains(&format!("{} {} | ", at("cert.pem"), at("other.pem"))), "{text}");
+    assert!(text.contains(&format!("PAYEE__ASSERTION__KEY__FILE: {} can't be read", at("other.pem"))), "{text}");
 }

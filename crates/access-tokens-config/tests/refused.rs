@@ -280,7 +280,7 @@ fn variables_of_the_process() {
     };
     let output = run("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "you".into());
     assert!(output.contains("a.toml:4: sources.sims.password.env: the variable PASSWORD isn't set"), "{output}");
-    let alone = "ACCESS_TOKENS__SOURCES__SIMS__USERNAME: sources.sims.provider: is missing";
+    let alone = "ACCESS_TOKENS__SOURCES__SIMS__PROVIDER: isn't set";
     assert!(output.contains(alone), "{output}");
     #[cfg(unix)]
     {

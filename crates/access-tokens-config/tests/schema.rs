@@ -127,8 +127,22 @@ fn takes_what_the_loader_takes() {
         ),
         (
             "username",
-            json!(["me", "me@example.com", "mé", " "]),
-            json!(["", "a:b", "a\nb", "a\u{7f}b", "a\u{85}b", "a\u{0}"]),
+            json!(["me", "me@example.com", "mé", "m e", "robot$me", "a\u{a0}b", "\u{1f469}"]),
+            json!([
+                "",
+                " ",
+                " me",
+                "me ",
+                "\"me\"",
+                "'me",
+                "a:b",
+                "a\nb",
+                "a\u{7f}b",
+                "a\u{85}b",
+                "a\u{0}",
+                "a\u{200b}b",
+                "\u{feff}a"
+            ]),
         ),
         (
             "password.env",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use access_tokens::{Error, Identity};
+use access_tokens::{Error, Identity, Setting};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -113,16 +113,19 @@ impl RedisStoreBuilder {
     /// assert_eq!(error.to_string(), "the Redis URL must begin with redis:// or rediss://");
     /// ```
     pub fn build(self) -> Result<RedisStore, Error> {
-        check_prefix(&self.prefix)?;
+        check_prefix(&self.prefix).map_err(|error| error.with_setting(Setting::Prefix))?;
         let layout = self.layout()?;
         let default_port = if matches!(layout, Layout::Sentinel { .. }) { SENTINEL_PORT } else { PORT };
-        let servers = self.urls.iter().map(|url| Server::parse(url, default_port)).collect::<Result<Vec<_>, _>>()?;
+        let parse = |(item, url): (usize, &Zeroizing<String>)| {
+            let server = Server::parse(url, default_port);
+            server.map_err(|error| error.with_setting(Setting::Urls).with_item(item))
+        };
+        let servers = self.urls.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
         let tls = one_of(servers.iter().map(|server| server.tls));
-        let tls =
-            tls.map_err(|_| configuration("the Redis URLs must all begin with redis://, or all with rediss://"))?;
+        let tls = tls.map_err(|_| of_urls("the Redis URLs must all begin with redis://, or all with rediss://"))?;
         let login = self.login(&servers)?;
         if matches!(layout, Layout::Cluster) && login.database != 0 {
-            return Err(configuration("a Redis cluster has no databases; leave the database out of the URL"));
+            return Err(of_urls("a Redis cluster has no databases; leave the database out of the URL"));
         }
         let tls = match tls {
             Some(true) => Some(tls::connector(&self.roots, self.identity.as_ref())?),
@@ -136,40 +139,38 @@ impl RedisStoreBuilder {
     }
 
     fn layout(&self) -> Result<Layout, Error> {
-        let sentinel_login = login(&self.sentinel_username, &self.sentinel_password, "sentinel_")?;
+        let (username, password) = (&self.sentinel_username, &self.sentinel_password);
+        let sentinel_login = login(username, password, Setting::SentinelUsername, Setting::SentinelPassword)?;
         match (self.urls.len(), self.cluster, &self.sentinel) {
-            (0, _, _) => Err(configuration("a Redis store needs a URL, such as redis://redis.example:6379")),
+            (0, _, _) => Err(of_urls("a Redis store needs a URL, such as redis://redis.example:6379")),
             (_, true, Some(_)) => Err(configuration("Redis is either a cluster or behind sentinels; set only one")),
-            (_, false, Some(master)) if !master.is_empty() => {
+            (_, false, Some(master)) => {
+                Setting::Master.check(master)?;
                 Ok(Layout::Sentinel { master: master.clone(), login: sentinel_login.unwrap_or_default() })
             }
-            (_, false, Some(_)) => Err(configuration("the name of the sentinels' master is empty")),
             _ if sentinel_login.is_some() => {
                 Err(configuration("a user name or password of sentinels is set, and no sentinel(master)"))
             }
             (_, true, None) => Ok(Layout::Cluster),
             (1, false, None) => Ok(Layout::Single),
-            _ => Err(configuration("several Redis URLs are for cluster() or sentinel(master); set one of the two")),
+            _ => Err(of_urls("several Redis URLs are for cluster() or sentinel(master); set one of the two")),
         }
     }
 
     /// From the URLs or from settings of their own, but not from both.
     fn login(&self, servers: &[Server]) -> Result<Login, Error> {
-        let found =
-            |what| move |()| configuration(format!("the Redis URLs have {what} that differ; set it in one alone"));
+        let found = |what| move |()| of_urls(format!("the Redis URLs have {what} that differ; set it in one alone"));
         let username = one_of(servers.iter().filter_map(|server| server.username.as_ref()));
         let username = username.map_err(found("user names"))?;
         let password = one_of(servers.iter().filter_map(|server| server.password.as_ref()));
         let password = password.map_err(found("passwords"))?;
         let database = one_of(servers.iter().filter_map(|server| server.database)).map_err(found("databases"))?;
         if username.is_some() && self.username.is_some() || password.is_some() && self.password.is_some() {
-            return Err(configuration(
-                "user name or password of Redis is set both in the URL and beside it; set it once",
-            ));
+            return Err(of_urls("user name or password of Redis is set both in the URL and beside it; set it once"));
         }
         let username = self.username.as_ref().or(username).cloned();
         let password = self.password.as_ref().or(password).cloned();
-        let login = login(&username, &password, "")?.unwrap_or_default();
+        let login = login(&username, &password, Setting::Username, Setting::Password)?.unwrap_or_default();
         Ok(Login { database: database.unwrap_or_default(), ..login })
     }
 }
@@ -186,7 +187,8 @@ struct Server {
 impl Server {
     /// No error repeats the URL, since it may have a password in it.
     fn parse(url: &str, default_port: u16) -> Result<Self, Error> {
-        let url = Url::parse(url).map_err(|e| configuration(format!("the Redis URL isn't one: {e}")))?;
+        Setting::Urls.check(url)?;
+        let url = Url::parse(url).map_err(|_| configuration("the Redis URL isn't a URL"))?;
         let tls = match url.scheme() {
             "redis" | "valkey" => false,
             "rediss" | "valkeys" => true,
@@ -228,17 +230,28 @@ impl Server {
 fn login(
     username: &Option<String>,
     password: &Option<Zeroizing<String>>,
-    setting: &str,
+    of_username: Setting,
+    of_password: Setting,
 ) -> Result<Option<Login>, Error> {
+    if let Some(username) = username {
+        of_username.check(username)?;
+    }
+    if let Some(password) = password {
+        of_password.check(password)?;
+    }
     match (username, password) {
         (None, None) => Ok(None),
-        (_, Some(password)) if password.is_empty() => {
-            Err(configuration(format!("the {setting}password of Redis is empty")))
+        (Some(_), None) => {
+            let (username, password) = (of_username.key(), of_password.key());
+            let message = format!("{username} is set for Redis, and no {password}");
+            Err(configuration(message).with_setting(of_password))
         }
-        (Some(name), _) if name.is_empty() => Err(configuration(format!("the {setting}username of Redis is empty"))),
-        (Some(_), None) => Err(configuration(format!("{setting}username is set for Redis, and no {setting}password"))),
         (username, password) => Ok(Some(Login { username: username.clone(), password: password.clone(), database: 0 })),
     }
+}
+
+fn of_urls(message: impl Into<String>) -> Error {
+    configuration(message).with_setting(Setting::Urls)
 }
 
 fn check_prefix(prefix: &str) -> Result<(), Error> {

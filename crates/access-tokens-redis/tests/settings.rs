@@ -25,8 +25,11 @@ fn says_what_is_wrong() {
     let for_tls = "roots and client certificates are for TLS; use rediss:// in the Redis URL";
     let table: Vec<(RedisStoreBuilder, &str)> = vec![
         (RedisStore::builder(Vec::<String>::new()), "a Redis store needs a URL, such as redis://redis.example:6379"),
-        (url("redis.example"), "the Redis URL isn't one: relative URL without a base"),
-        (url("redis://:SECRET@redis.example:99999"), "the Redis URL isn't one: invalid port number"),
+        (url("redis.example"), "the Redis URL isn't a URL; write it in full, as in redis://host:port"),
+        (
+            url("redis://:SECRET@redis.example:99999"),
+            "the Redis URL isn't a URL (invalid port number); write it as in redis://host:port",
+        ),
         (url("redis.example:6379"), scheme),
         (url("http://:SECRET@redis.example"), scheme),
         (url("unix:///SECRET"), scheme),
@@ -65,8 +68,25 @@ fn says_what_is_wrong() {
         ),
         (url("redis://:SECRET@redis.example").password("x"), twice),
         (url("redis://me:SECRET@redis.example").username("me"), twice),
-        (one().password(""), "the password of Redis is empty"),
-        (one().password(SECRET).username(""), "the username of Redis is empty"),
+        (one().password(""), "the password is empty"),
+        (one().password(SECRET).username(""), "the user name is empty"),
+        (one().password("planted-\n"), "the password holds a line feed (U+000A); remove it"),
+        (one().password(SECRET).username("\u{feff}me"), "the user name holds a byte order mark (U+FEFF); remove it"),
+        (
+            one().sentinel("m").sentinel_password("planted\u{200b}"),
+            "the sentinels' password holds an invisible character (U+200B); remove it",
+        ),
+        (one().sentinel("m "), "the name of the sentinels' master begins or ends with a space; remove it"),
+        (url("redis://:a%0Ab@redis.example"), "the password holds a line feed (U+000A); remove it"),
+        (url("redis://redis.example:6379\n"), "the Redis URL holds a line feed (U+000A); remove it"),
+        (
+            url("'redis://redis.example'"),
+            "the Redis URL is in quotes, which became a part of it; write it without them",
+        ),
+        (
+            url("redis://:SECRET@$REDIS_HOST"),
+            "the Redis URL holds a $VARIABLE, which no shell has replaced; write what it stands for",
+        ),
         (one().username("me"), "username is set for Redis, and no password"),
         (one().sentinel("m").sentinel_username("me"), "sentinel_username is set for Redis, and no sentinel_password"),
         (one().prefix(""), prefix),

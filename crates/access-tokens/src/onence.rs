@@ -9,7 +9,7 @@ use access_tokens_raw::{Secret, SecretValue, hooks::Authentication, onence as ra
 use url::Url;
 
 use crate::{
-    Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
+    Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
     clock::Moment,
     store::{NameKey, TokenName},
@@ -32,6 +32,22 @@ impl Credentials {
     /// They go out as they are (RFC 7617); nothing is encoded.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self { username: username.into(), password: password.into().into() }
+    }
+
+    /// Checks both, as building a client does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: [`Setting::check`] refuses one of them, or the user name holds a colon.
+    pub fn check(&self) -> Result<(), Error> {
+        self.basic().map(|_| ())
+    }
+
+    fn basic(&self) -> Result<Authentication, Error> {
+        let (username, password) = (&self.username, self.password.expose());
+        Setting::Username.check(username)?;
+        Setting::Password.check(password)?;
+        Authentication::basic(username, password)
+            .ok_or_else(|| Setting::Username.error("holds a colon, which Basic authentication can't carry (RFC 7617)"))
     }
 }
 
@@ -112,17 +128,16 @@ impl ClientBuilder {
     /// Checks the settings; sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, credentials that are empty or that Basic authentication
-    /// can't carry, a transport that can't be set up.
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, a user name with
+    /// a colon, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
         let Self { credentials, base_url, transport } = self;
-        let configuration = |message: &str| Error::new(ErrorKind::Configuration, message);
         let base_url = base_url.checked()?;
-        if credentials.username.is_empty() || credentials.password.expose().is_empty() {
-            return Err(configuration("1NCE needs a user name and a password; one of them is empty"));
-        }
-        let basic = Authentication::basic(&credentials.username, credentials.password.expose()).ok_or_else(|| {
-            configuration("Basic authentication can't carry a user name with a colon, or control characters (RFC 7617)")
+        let (username, password) = (&credentials.username, credentials.password.expose());
+        Setting::Username.check(username)?;
+        Setting::Password.check(password)?;
+        let basic = Authentication::basic(username, password).ok_or_else(|| {
+            Setting::Username.error("holds a colon, which Basic authentication can't carry (RFC 7617)")
         })?;
         let raw =
             raw::Client::new_with_client(transport::without_slash(&base_url), transport.client(&base_url)?, basic);

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, Setting};
 
-/// A set of scopes, such as `VOP WERO`. Order and repetition don't count.
+/// A set of scopes, such as `VOP WERO`. Order and repetition don't count. A comma separates like a space, since people write both.
 ///
 /// ```
 /// use access_tokens::Scopes;
 ///
-/// let scopes: Scopes = "WERO VOP WERO".parse()?;
+/// let scopes: Scopes = "WERO VOP,WERO".parse()?;
 /// assert_eq!(scopes.to_string(), "VOP WERO");
 /// assert!(scopes.contains("VOP"));
 /// assert!("VOP \"WERO\"".parse::<Scopes>().is_err());
@@ -63,17 +63,18 @@ fn allowed(c: char) -> bool {
 impl FromStr for Scopes {
     type Err = Error;
 
+    /// Scopes with spaces or commas between.
+    ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] for a character that RFC 6749 section 3.3 doesn't allow.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a character that RFC 6749 section 3.3 doesn't allow.
     fn from_str(text: &str) -> Result<Self, Error> {
-        for scope in text.split_whitespace() {
-            if let Some(c) = scope.chars().find(|c| !allowed(*c)) {
-                let message =
-                    format!("the scope {scope:?} holds {c:?}; RFC 6749 allows ASCII without spaces, \" and \\");
-                return Err(Error::new(ErrorKind::Configuration, message));
-            }
+        let scopes = || text.split([' ', ',']).filter(|scope| !scope.is_empty());
+        if let Some(c) = scopes().flat_map(str::chars).find(|c| !allowed(*c)) {
+            let what =
+                format!("hold {c:?}; RFC 6749 allows ASCII without \" and \\, with spaces or commas between scopes");
+            return Err(Setting::Scopes.error(what));
         }
-        Ok(Self::from_answer(text))
+        Ok(Self(scopes().map(Box::from).collect()))
     }
 }
 

@@ -49,7 +49,7 @@ impl SecretFile {
         let read = || {
             let metadata = fs::metadata(path)?;
             let is_pipe = is_pipe(&metadata)?;
-            let content = if is_pipe { read_pipe(path)? } else { read_whole(path, metadata.len())? };
+            let content = if is_pipe { read_pipe(path, PIPE_TIMEOUT)? } else { read_whole(path, metadata.len())? };
             Ok((content, is_pipe, warning(path, &metadata)))
         };
         let (content, is_pipe, warning) = read().map_err(|error: io::Error| {
@@ -124,15 +124,15 @@ fn read_whole(path: &Path, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// On a thread of its own, since neither opening nor reading a pipe can be given a time limit.
-fn read_pipe(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_pipe(path: &Path, limit: Duration) -> io::Result<Zeroizing<Vec<u8>>> {
     let path = path.to_owned();
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::Builder::new().name("access-tokens-pipe".to_owned()).spawn(move || {
         // Nobody receives it once the time is up.
         let _ = sender.send(File::open(path).and_then(|file| read_to_end(file, LARGEST)));
     })?;
-    receiver.recv_timeout(PIPE_TIMEOUT).map_err(|_| {
-        let message = format!("the pipe wasn't written and closed within {} s", PIPE_TIMEOUT.as_secs());
+    receiver.recv_timeout(limit).map_err(|_| {
+        let message = format!("the pipe wasn't written and closed within {limit:?}");
         io::Error::new(io::ErrorKind::TimedOut, message)
     })?
 }
@@ -163,4 +163,20 @@ fn too_large() -> io::Error {
 
 fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// Here and not through the public function, since that waits for half a minute.
+    #[test]
+    fn a_pipe_without_a_writer_ends_in_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = read_pipe(&path, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.to_string(), "the pipe wasn't written and closed within 50ms");
+    }
 }

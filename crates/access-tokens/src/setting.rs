@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use url::{ParseError, Url};
+
 use crate::{Error, ErrorKind};
 
 /// The setting that an [`Error`] of kind [`Configuration`](ErrorKind::Configuration) is about; see [`Error::setting`].
@@ -82,6 +84,8 @@ pub enum Setting {
     NameKey,
     /// The keys that seal what is stored.
     Keys,
+    /// The path of a file that holds one of the above.
+    File,
 }
 
 /// What a setting holds; each has rules of its own.
@@ -89,8 +93,10 @@ pub enum Setting {
 enum Form {
     /// Only characters that nobody can see are refused: whatever else is in a secret is the provider's choice.
     Secret,
-    /// An identifier or URL, which also has no space around it, and no quotes or variables that a shell would have replaced.
+    /// An identifier, which also has no space around it, and no quotes or variables that a shell would have replaced.
     Name,
+    /// The same and absolute; a user name and password in it count as a secret.
+    Url,
 }
 
 impl Setting {
@@ -130,11 +136,12 @@ impl Setting {
             Self::Timeout => "timeout",
             Self::NameKey => "name_key",
             Self::Keys => "keys",
+            Self::File => "file",
         }
     }
 
     /// Refuses what a text of this setting can't be: empty; with a control character or an invisible one; and unless it is a
-    /// secret, with spaces around it, or with quotes, `$VARIABLE` or `~` that a shell would have replaced.
+    /// secret, with spaces around it, or with quotes, `$VARIABLE` or `~` that a shell would have replaced. A URL must be one.
     ///
     /// The clients of this crate check each setting so before anything is sent.
     ///
@@ -155,16 +162,15 @@ impl Setting {
 
     /// The same, with where the text comes from, such as ` in /run/secrets/1nce`.
     pub(crate) fn check_in(self, text: &str, place: &str) -> Result<(), Error> {
-        let refused = |what: &str| {
-            Err(Error::new(ErrorKind::Configuration, format!("the {self}{place} {what}")).with_setting(self))
-        };
+        let refused = |what: &str| Err(self.error_in(place, what));
         if text.is_empty() {
             return refused("is empty");
         }
         if let Some(c) = text.chars().find(|c| c.is_control() || is_invisible(*c)) {
             return refused(&format!("holds {}; remove it", described(c)));
         }
-        if self.form() == Form::Secret {
+        let form = self.form();
+        if form == Form::Secret {
             return Ok(());
         }
         if text.trim() != text {
@@ -173,8 +179,26 @@ impl Setting {
         if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
             return refused("is in quotes, which became a part of it; write it without them");
         }
-        if let Some(name) = unexpanded(text) {
+        let public = if form == Form::Url { without_user(text) } else { text };
+        if let Some(name) = unexpanded(public) {
             return refused(&format!("holds {name}, which no shell has replaced; write what it stands for"));
+        }
+        if form == Form::Url {
+            if let Some(c) = text.chars().find(|c| c.is_whitespace() || *c == '\\') {
+                return refused(&format!("holds {c:?}; remove it"));
+            }
+            let example = match self {
+                Self::Urls => "redis://host:port",
+                Self::Proxy => "http://host:port",
+                _ => "https://host/path",
+            };
+            match Url::parse(text) {
+                Ok(_) => {}
+                Err(ParseError::RelativeUrlWithoutBase) => {
+                    return refused(&format!("isn't a URL; write it in full, as in {example}"));
+                }
+                Err(error) => return refused(&format!("isn't a URL ({error}); write it as in {example}")),
+            }
         }
         Ok(())
     }
@@ -187,12 +211,17 @@ impl Setting {
 
     /// An error about this setting, in words that follow its name.
     pub(crate) fn error(self, what: impl fmt::Display) -> Error {
-        Error::new(ErrorKind::Configuration, format!("the {self} {what}")).with_setting(self)
+        self.error_in("", what)
+    }
+
+    pub(crate) fn error_in(self, place: &str, what: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Configuration, format!("the {self}{place} {what}")).with_setting(self)
     }
 
     fn form(self) -> Form {
         match self {
             Self::Password | Self::ClientSecret | Self::Passphrase | Self::SentinelPassword => Form::Secret,
+            Self::BaseUrl | Self::Proxy | Self::Urls => Form::Url,
             _ => Form::Name,
         }
     }
@@ -218,6 +247,7 @@ impl fmt::Display for Setting {
             Self::SentinelPassword => "sentinels' password",
             Self::NameKey => "name key",
             Self::Keys => "sealing keys",
+            Self::File => "path of the file",
             other => other.key(),
         })
     }
@@ -246,11 +276,19 @@ fn described(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
+/// A URL behind its user name and password.
+fn without_user(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(authority..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |at| authority + at);
+    let user = url.get(authority..end).and_then(|authority| authority.rfind('@')).map_or(0, |at| authority + at + 1);
+    url.get(user..).unwrap_or(url)
+}
+
 /// What a shell replaces, and nobody else does: `$NAME`, `${NAME}`, `$(command)`, `~` at the start. A lower-case name within a
 /// text may be a part of it, as in `robot$reader`.
 fn unexpanded(text: &str) -> Option<&'static str> {
     if text == "~" || text.starts_with("~/") {
-        return Some("~");
+        return Some("~ for a home folder");
     }
     let is_variable = text.match_indices('$').any(|(at, _)| {
         let next = text.get(at + 1..).and_then(|rest| rest.chars().next());

@@ -1,7 +1,9 @@
 //! How requests reach a token endpoint, and the rules that no setting lifts: no redirects, `https` but for loopback.
 
+pub(crate) mod base_url;
 #[cfg(feature = "probe")]
 pub mod probe;
+mod proxy;
 
 use std::{
     fmt,
@@ -10,8 +12,9 @@ use std::{
 };
 
 use access_tokens_raw::Secret;
-use url::{Host, Url};
+use url::Url;
 
+pub(crate) use self::base_url::{BaseUrl, without_slash};
 use crate::{Error, ErrorKind, Identity, Setting, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
@@ -53,12 +56,13 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// The defaults: the system's proxy settings and roots, no client certificate, 5 s to connect and 15 s in all.
+    /// The defaults: the proxy of the environment, the system's roots, no client certificate, 5 s to connect and 15 s in all.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sends requests through this HTTP proxy, `http://` or `https://`; user name and password may be in the URL.
+    /// Sends requests through this HTTP proxy, `http://` or `https://`; user name and password may be in the URL. If not set,
+    /// the variables `HTTPS_PROXY` and `ALL_PROXY` decide, but for hosts and addresses that `NO_PROXY` lists.
     #[must_use]
     pub fn proxy(self, url: impl Into<String>) -> Self {
         Self { proxy: Some(Secret::from(url.into())), ..self }
@@ -92,6 +96,14 @@ impl Transport {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Checks the URL of the proxy, as building a client does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: it isn't an `http://` or `https://` URL, or holds more than a user, host and port.
+    pub fn check(&self) -> Result<(), Error> {
+        self.proxy.as_ref().map_or(Ok(()), |proxy| proxy::checked(proxy.expose(), "").map(|_| ()))
     }
 
     /// What makes one way to a server another, for the key of a token.
@@ -128,8 +140,11 @@ impl Transport {
             .user_agent(concat!("access-tokens/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .timeout(self.timeout);
-        if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(http_proxy(proxy.expose())?);
+        // None but this: what the HTTP client itself takes from the environment, it doesn't check.
+        builder = builder.no_proxy();
+        if let Some(proxy) = self.proxy_to(base_url)? {
+            let proxy = reqwest::Proxy::all(proxy);
+            builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);
         }
         for (index, roots) in self.roots.iter().enumerate() {
             let roots = root_certificates(roots).map_err(|error| error.with_item(index))?;
@@ -184,67 +199,10 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// reqwest takes any scheme for a proxy, and goes past the proxy where it doesn't know it.
-fn http_proxy(text: &str) -> Result<reqwest::Proxy, Error> {
-    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-    let proxy = url.and_then(|url| reqwest::Proxy::all(url).ok());
-    proxy.ok_or_else(|| configuration("the proxy must be an http:// or https:// URL"))
-}
-
 /// The HTTP client is driven by tokio, and panics outside of it.
 fn in_runtime() -> Result<(), Error> {
     let outside = "an exchange must run in a tokio runtime";
     tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| configuration(outside))
-}
-
-/// A base URL as it was given. Until it is checked it may hold a password, so it isn't shown.
-#[derive(Clone)]
-pub(crate) struct BaseUrl(pub(crate) String);
-
-impl fmt::Debug for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.checked() {
-            Ok(url) => write!(f, "{:?}", url.as_str()),
-            Err(_) => f.write_str("[refused]"),
-        }
-    }
-}
-
-impl BaseUrl {
-    /// Checks it; gives it without a slash at its end.
-    pub(crate) fn checked(&self) -> Result<Url, Error> {
-        let mut url = Url::parse(&self.0).map_err(|e| configuration(format!("the base URL isn't one: {e}")))?;
-        if !is_confidential(&url) {
-            return Err(configuration(
-                "the base URL must be https; http is for loopback addresses and localhost alone, since it would send the credentials in clear",
-            ));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(configuration("the base URL must not hold a user name or password; give them as credentials"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(configuration("the base URL must not hold a query or fragment"));
-        }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
-        Ok(url)
-    }
-}
-
-/// Whether nobody on the way can read what is sent there: `https`, or `http` within this machine.
-pub(crate) fn is_confidential(url: &Url) -> bool {
-    let local = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" && url.has_host() || url.scheme() == "http" && local
-}
-
-/// The URL as the generated clients want it: they put a path behind it that begins with a slash.
-pub(crate) fn without_slash(url: &Url) -> &str {
-    url.as_str().trim_end_matches('/')
 }
 
 fn configuration(message: impl Into<String>) -> Error {

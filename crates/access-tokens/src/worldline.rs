@@ -12,7 +12,7 @@ use url::Url;
 
 pub use self::realm::Realm;
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, Scopes, TokenEndpoint, TokenKey, Transport,
+    AccessToken, Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenKey, Transport,
     answer::{Asked, Granted},
     assertion::{self, ClientAssertion},
     clock::{Moment, Skew},
@@ -210,19 +210,17 @@ impl ClientBuilder {
     /// Checks the settings; sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, an empty client id or secret, no scope, an assertion whose
-    /// header needs a certificate that isn't there, a transport that can't be set up.
+    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, no scope, an
+    /// assertion whose header needs a certificate that isn't there, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
         let Self { base_url, realm, scopes, credentials, transport } = self;
-        let configuration = |message: &str| Err(Error::new(ErrorKind::Configuration, message));
         let base_url = base_url.checked()?;
         if scopes.is_empty() {
-            return configuration("Worldline needs at least one scope, such as VOP");
+            return Err(Setting::Scopes.error("are missing; Worldline needs at least one, such as VOP"));
         }
-        if let Credentials::ClientSecret(ClientSecret { client_id, client_secret }) = &credentials
-            && (client_id.is_empty() || client_secret.expose().is_empty())
-        {
-            return configuration("Worldline needs a client id and a client secret; one of them is empty");
+        if let Credentials::ClientSecret(ClientSecret { client_id, client_secret }) = &credentials {
+            Setting::ClientId.check(client_id)?;
+            Setting::ClientSecret.check(client_secret.expose())?;
         }
         if let Credentials::ClientAssertion(assertion) = &credentials {
             assertion.check()?;

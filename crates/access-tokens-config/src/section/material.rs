@@ -1,207 +1,257 @@
-//! What references lead to: secrets, keys, certificates, roots. Read anew each time.
+//! What references lead to: secrets, keys, certificates, roots. Read when it is asked for, and anew for each client.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
-    fs::{self, File},
-    io::Read,
+    error::Error as _,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
-use access_tokens::Identity;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use access_tokens::{Identity, SecretFile, Setting, assertion::SigningKey, root_certificates};
 use zeroize::Zeroizing;
 
 use super::Section;
 use crate::{
-    error::{Origin, Problem, text},
-    settings::{Each, KeyPair, Place},
-    tree::Node,
+    error::{Problem, within},
+    settings::KeyPair,
 };
 
-/// Far more than any secret, key or list of roots takes.
-const LARGEST: u64 = 1024 * 1024;
-
-/// A setting that says where something stands.
-pub(super) struct Referred {
+/// A setting that says where something is.
+pub(super) struct Reference {
     /// The setting, such as `password` or `transport.roots[1]`.
     key: String,
     /// The key of the path or name itself, such as `password.file`.
     at: String,
-    place: Stands,
+    place: Place,
 }
 
-enum Stands {
+enum Place {
     Variable(String),
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Whether a message may show it.
+        shown: bool,
+        /// What came out of a pipe, which comes only once.
+        pipe: OnceLock<Arc<SecretFile>>,
+    },
 }
 
-impl Referred {
-    /// All that `walk` finds in the settings of a table. Relative paths are made absolute in the settings too: they begin at the folder of the file
-    /// that they are written in, or those of variables at the working directory.
-    pub(super) fn all(
-        walk: impl FnOnce(&mut Each<'_>),
-        node: &Node,
-        folder: Option<&Path>,
-        problem: impl Fn(&str, String) -> Problem,
-    ) -> Result<Vec<Self>, Problem> {
-        let mut all = Vec::new();
-        let mut outcome = Ok(());
-        walk(&mut |key, at, place| {
-            let place = match place {
-                Place::Variable(name) => Stands::Variable(name.as_str().to_owned()),
-                Place::File(path) => {
-                    let folder = folder.filter(|_| matches!(node.origin_of(&at), Origin::File { .. }));
-                    if let Err(error) = path.make_absolute(folder) {
-                        outcome = Err(problem(&at, format!("the working directory can't be told: {error}")));
-                    }
-                    Stands::File(path.as_path().to_owned())
-                }
-            };
-            all.push(Self { key, at, place });
-        });
-        outcome.map(|()| all)
+impl Reference {
+    pub(super) fn to_variable(key: &str, at: &str, name: &str) -> Self {
+        Self { key: key.to_owned(), at: at.to_owned(), place: Place::Variable(name.to_owned()) }
     }
 
-    pub(super) fn is_of(&self, keys: &[&str]) -> bool {
-        keys.iter().any(|under| self.key.starts_with(under))
+    pub(super) fn to_file(key: &str, at: &str, path: PathBuf, shown: bool) -> Self {
+        let place = Place::File { path, shown, pipe: OnceLock::new() };
+        Self { key: key.to_owned(), at: at.to_owned(), place }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
     }
 
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.place {
-            Stands::File(path) => Some(path),
-            Stands::Variable(_) => None,
+            Place::File { path, .. } => Some(path),
+            Place::Variable(_) => None,
         }
     }
 }
 
-/// What was read, by the setting that refers to it. What isn't in there can't be used, so nothing is read that
-/// [`Referred::all`] doesn't know, and watch.
+#[derive(Clone)]
+enum Content {
+    Variable(Arc<Zeroizing<String>>),
+    File(Arc<SecretFile>),
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Variable(text) => text.as_bytes(),
+            Self::File(file) => file.bytes(),
+        }
+    }
+}
+
+/// What was read so far, and what is odd about it. What no reference leads to can't be used, so nothing is read that isn't
+/// watched.
 pub(crate) struct Material<'a> {
     section: &'a Section,
-    read: BTreeMap<&'a str, (&'a Referred, Zeroizing<Vec<u8>>)>,
+    read: RefCell<BTreeMap<String, Result<Content, Problem>>>,
+    warnings: RefCell<Vec<Problem>>,
 }
 
 impl Section {
-    /// Reads what the settings refer to whose keys begin so.
-    pub(crate) fn material(&self, under: &[&str]) -> Result<Material<'_>, Problem> {
-        let referred = self.references.iter().filter(|referred| referred.is_of(under));
-        let read = referred.map(|referred| Ok((&*referred.key, (referred, self.read(referred)?))));
-        Ok(Material { section: self, read: read.collect::<Result<_, Problem>>()? })
+    pub(crate) fn material(&self) -> Material<'_> {
+        Material { section: self, read: RefCell::default(), warnings: RefCell::default() }
     }
-
-    fn read(&self, referred: &Referred) -> Result<Zeroizing<Vec<u8>>, Problem> {
-        let bytes = match &referred.place {
-            Stands::Variable(name) => match self.environment.get(name) {
-                Ok(Some(value)) => Ok(Zeroizing::new(value.as_bytes().to_vec())),
-                Ok(None) => Err(format!("the variable {name} isn't set, or is empty")),
-                Err(what) => Err(format!("the variable {name} {what}")),
-            },
-            Stands::File(path) => read_file(path).map_err(|what| format!("{} {what}", path.display())),
-        };
-        bytes.map_err(|message| self.problem(&referred.at, message))
-    }
-}
-
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let io = |error| format!("can't be read: {error}");
-    // Before it is opened, since a pipe without a writer would never be.
-    let metadata = fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return Err("isn't a regular file".to_owned());
-    }
-    let too_large = || "is larger than 1 MiB".to_owned();
-    let length = usize::try_from(metadata.len().min(LARGEST)).map_err(|_| too_large())?;
-    // As much as it takes at the start: growing would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(io)?;
-    if bytes.len() as u64 > LARGEST { Err(too_large()) } else { Ok(bytes) }
 }
 
 impl Material<'_> {
-    /// Root certificates, as PEM.
-    pub(crate) fn roots(&self, key: &str) -> Result<&[u8], Problem> {
-        let pem = self.bytes(key)?;
-        match check_roots(pem) {
-            Ok(()) => Ok(pem),
-            Err(what) => Err(self.section.problem(key, self.with_path(key, " ", &what))),
+    /// Root certificates, each in DER.
+    pub(crate) fn roots(&self, key: &str) -> Result<Vec<u8>, Problem> {
+        let content = self.content(key)?;
+        match root_certificates(content.bytes()) {
+            Ok(_) => Ok(content.bytes().to_vec()),
+            Err(error) => Err(self.section.problem(key, self.with_path(key, &error))),
         }
     }
 
     /// The private key and certificate of the table at `under`.
     pub(crate) fn identity(&self, under: &str, pair: KeyPair) -> Result<Identity, Problem> {
-        let at = |name: &str| format!("{under}.{name}");
-        let passphrase = pair.passphrase.then(|| self.secret(&at("passphrase"))).transpose()?;
+        let passphrase = self.passphrase(under, pair)?;
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
-        if pair.pkcs12 {
-            let key = at("pkcs12");
-            let identity = Identity::from_pkcs12(self.bytes(&key)?, passphrase.unwrap_or_default());
-            return identity.map_err(|error| self.problem(&key, &key, &text(&error)));
-        }
-        let (key, certificate) = (at("key"), at("certificate"));
-        let identity = match passphrase {
-            Some(passphrase) => Identity::new_encrypted(self.bytes(&key)?, self.bytes(&certificate)?, passphrase),
-            None => Identity::new(self.bytes(&key)?, self.bytes(&certificate)?),
+        let key = within(under, "key");
+        let identity = if pair.pkcs12 || !pair.certificate {
+            let bundle = if pair.pkcs12 { within(under, "pkcs12") } else { key };
+            Identity::from_pkcs12(self.content(&bundle)?.bytes(), passphrase.unwrap_or_default())
+        } else {
+            let (key, certificate) = (self.content(&key)?, self.content(&within(under, "certificate"))?);
+            match passphrase {
+                Some(passphrase) => Identity::new_encrypted(key.bytes(), certificate.bytes(), passphrase),
+                None => Identity::new(key.bytes(), certificate.bytes()),
+            }
         };
-        identity.map_err(|error| {
-            let of_certificate = error.to_string().starts_with("the certificate");
-            let key = if of_certificate { &certificate } else { &key };
-            self.problem(key, key, &text(&error))
-        })
+        let identity = identity.map_err(|error| self.refused(under, pair, &error))?;
+        for warning in identity.warnings() {
+            self.warn(if pair.pkcs12 { within(under, "pkcs12") } else { within(under, "certificate") }, warning);
+        }
+        Ok(identity)
+    }
+
+    /// The private key of the table at `under`, where nothing needs its certificate.
+    pub(crate) fn signing_key(&self, under: &str, pair: KeyPair) -> Result<SigningKey, Problem> {
+        let passphrase = self.passphrase(under, pair)?;
+        let key = self.content(&within(under, "key"))?;
+        let key = SigningKey::new(key.bytes(), passphrase.as_ref().map(|passphrase| passphrase.as_str()));
+        key.map_err(|error| self.refused(under, pair, &error))
+    }
+
+    /// Whether a key without a certificate is a bundle, which has one. PEM isn't.
+    pub(crate) fn is_bundle(&self, key: &str) -> Result<bool, Problem> {
+        Ok(!self.content(key)?.bytes().windows(10).any(|part| part == b"-----BEGIN"))
     }
 
     /// A secret, without the line break at the end of its file.
-    pub(crate) fn secret(&self, key: &str) -> Result<Zeroizing<String>, Problem> {
-        let (referred, bytes) = self.get(key)?;
-        let refused = |what: &str| self.section.problem(&referred.at, self.with_path(key, " ", what));
-        let text = std::str::from_utf8(bytes).map_err(|_| refused("isn't UTF-8"))?;
-        if referred.file().is_none() {
-            return Ok(Zeroizing::new(text.to_owned()));
+    pub(crate) fn secret(&self, key: &str, setting: Setting) -> Result<Zeroizing<String>, Problem> {
+        let content = self.content(key)?;
+        let secret = match &content {
+            Content::Variable(text) => setting.check(text).map(|()| text.as_str()),
+            Content::File(file) => file.secret(setting),
+        };
+        let secret = secret.map_err(|error| self.section.problem(&self.at(key), error.to_string()))?;
+        if let Some(warning) = setting.warning(secret) {
+            self.warn(self.at(key), &warning);
         }
-        if text.starts_with('\u{feff}') {
-            return Err(refused("begins with a byte order mark; save it as UTF-8 without one"));
+        Ok(Zeroizing::new(secret.to_owned()))
+    }
+
+    /// What isn't one secret but several, with white space between.
+    pub(crate) fn lines(&self, key: &str) -> Result<Zeroizing<String>, Problem> {
+        let content = self.content(key)?;
+        let text = std::str::from_utf8(content.bytes());
+        let text = text.map_err(|_| self.section.problem(&self.at(key), self.with_path(key, "isn't UTF-8")))?;
+        Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').to_owned()))
+    }
+
+    /// What an error of the facade says of the table at `under`, with the path of the file that it is about.
+    pub(crate) fn refused(&self, under: &str, pair: KeyPair, error: &access_tokens::Error) -> Problem {
+        let setting = match error.setting() {
+            // The flat variable of a key takes a bundle, too.
+            Some(Setting::Pkcs12) if !pair.pkcs12 => Setting::Key,
+            Some(Setting::Passphrase) if !pair.passphrase => {
+                if pair.pkcs12 {
+                    Setting::Pkcs12
+                } else {
+                    Setting::Key
+                }
+            }
+            Some(setting) => setting,
+            None => return self.section.refused(under, error),
+        };
+        let key = within(under, setting.key());
+        self.section.problem(&key, self.with_path(&key, crate::error::text(error)))
+    }
+
+    /// What was odd so far.
+    pub(crate) fn into_warnings(self) -> Vec<Problem> {
+        self.warnings.into_inner()
+    }
+
+    /// A message with the path in front if what `of` refers to is a file.
+    pub(crate) fn with_path(&self, of: &str, what: impl std::fmt::Display) -> String {
+        match self.reference(of).map(|reference| &reference.place) {
+            Some(Place::File { path, shown: true, .. }) => format!("{}: {what}", path.display()),
+            _ => what.to_string(),
         }
-        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-        if text.is_empty() {
-            return Err(refused("is empty; put the secret into it"));
-        }
-        Ok(Zeroizing::new(text.to_owned()))
     }
 
-    /// Something wrong with `key`, with the path in front if what `of` refers to is a file.
-    pub(crate) fn problem(&self, key: &str, of: &str, what: &str) -> Problem {
-        self.section.problem(key, self.with_path(of, ": ", what))
+    fn passphrase(&self, under: &str, pair: KeyPair) -> Result<Option<Zeroizing<String>>, Problem> {
+        pair.passphrase.then(|| self.secret(&within(under, "passphrase"), Setting::Passphrase)).transpose()
     }
 
-    fn with_path(&self, key: &str, between: &str, what: &str) -> String {
-        match self.read.get(key).and_then(|(referred, _)| referred.file()) {
-            Some(path) => format!("{}{between}{what}", path.display()),
-            None => what.to_owned(),
+    fn warn(&self, key: String, warning: &str) {
+        let warning = self.section.problem(&key, warning);
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
         }
     }
 
-    fn bytes(&self, key: &str) -> Result<&[u8], Problem> {
-        self.get(key).map(|(_, bytes)| bytes)
+    fn reference(&self, key: &str) -> Option<&Reference> {
+        self.section.references.iter().find(|reference| reference.key == key)
     }
 
-    fn get(&self, key: &str) -> Result<(&Referred, &[u8]), Problem> {
-        let read = self.read.get(key).map(|(referred, bytes)| (*referred, bytes.as_slice()));
-        read.ok_or_else(|| self.section.problem(key, "wasn't read"))
+    /// The key of the path or name that leads to a setting.
+    fn at(&self, key: &str) -> String {
+        self.reference(key).map_or(key, |reference| &reference.at).to_owned()
     }
-}
 
-/// The HTTP client would say so as well, but neither in which file nor which certificate.
-fn check_roots(pem: &[u8]) -> Result<(), String> {
-    let sections = pem.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"-----BEGIN ")).count();
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = certificates.map_err(|_| "holds a PEM section that is broken".to_owned())?;
-    if certificates.is_empty() {
-        return Err("holds no PEM certificate".to_owned());
+    fn content(&self, key: &str) -> Result<Content, Problem> {
+        if let Some(read) = self.read.borrow().get(key) {
+            return read.clone();
+        }
+        let content = match self.reference(key) {
+            Some(reference) => self.read(reference),
+            None => Err(self.section.problem(key, "is missing")),
+        };
+        self.read.borrow_mut().insert(key.to_owned(), content.clone());
+        content
     }
-    if certificates.len() != sections {
-        return Err("holds more than certificates (BEGIN CERTIFICATE); remove the rest".to_owned());
-    }
-    match certificates.iter().position(|der| webpki::anchor_from_trusted_cert(der).is_err()) {
-        Some(index) => Err(format!("holds a certificate (number {}) that isn't an X.509 one", index + 1)),
-        None => Ok(()),
+
+    fn read(&self, reference: &Reference) -> Result<Content, Problem> {
+        let refused = |message: String| Err(self.section.problem(&reference.at, message));
+        let (path, shown, pipe) = match &reference.place {
+            Place::Variable(name) => {
+                return match self.section.environment.variable(name) {
+                    Ok(Some(value)) if !value.is_empty() => Ok(Content::Variable(Arc::new(value))),
+                    Ok(_) => refused(format!("the variable {name} isn't set, or is empty")),
+                    Err(what) => refused(format!("the variable {name} {what}")),
+                };
+            }
+            Place::File { path, shown, pipe } => (path, *shown, pipe),
+        };
+        if let Some(file) = pipe.get() {
+            return Ok(Content::File(file.clone()));
+        }
+        match SecretFile::read(path) {
+            Ok(file) => {
+                let file = Arc::new(file);
+                if file.is_pipe() {
+                    let _ = pipe.set(file.clone());
+                }
+                if let Some(warning) = file.warning() {
+                    self.warn(reference.at.clone(), warning);
+                }
+                Ok(Content::File(file))
+            }
+            Err(error) => {
+                let what = if shown { error.to_string() } else { "the file that it names can't be read".to_owned() };
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let hint = if shown { "" } else { " (its name isn't shown, since it may be the secret itself)" };
+                refused(format!("{what}{cause}{hint}"))
+            }
+        }
     }
 }

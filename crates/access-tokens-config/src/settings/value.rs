@@ -1,13 +1,8 @@
 //! The kinds of values: references to secrets, files, durations, scopes.
 
-use std::{
-    borrow::Cow,
-    fmt, io,
-    marker::PhantomData,
-    path::{self, Path, PathBuf},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, marker::PhantomData, path::PathBuf, time::Duration};
 
+use access_tokens::Setting;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -46,18 +41,6 @@ impl TryFrom<String> for Filled {
 #[schemars(inline, with = "String", extend("minLength" = 1))]
 pub(crate) struct FilePath(PathBuf);
 
-impl FilePath {
-    pub(crate) fn as_path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Puts it behind this folder, or where there is none, behind the working directory.
-    pub(crate) fn make_absolute(&mut self, folder: Option<&Path>) -> io::Result<()> {
-        self.0 = path::absolute(folder.unwrap_or(Path::new("")).join(&self.0))?;
-        Ok(())
-    }
-}
-
 impl Serialize for FilePath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0.display())
@@ -65,13 +48,14 @@ impl Serialize for FilePath {
 }
 
 impl TryFrom<String> for FilePath {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        // Its path is told in messages, and a key pasted in its place isn't to be.
+    fn try_from(text: String) -> Result<Self, String> {
+        // Messages show the path, and must not show a key that was pasted in its place.
         if text.is_empty() || text.contains("-----BEGIN") || text.contains(char::is_control) {
-            return Err("must be the path of a file, not empty and not what is in the file");
+            return Err("must be the path of a file, not empty and not what is in the file".to_owned());
         }
+        Setting::File.check(&text).map_err(|error| error.to_string())?;
         Ok(Self(text.into()))
     }
 }
@@ -81,12 +65,6 @@ impl TryFrom<String> for FilePath {
 #[serde(try_from = "String")]
 #[schemars(inline, extend("pattern" = "^[A-Z_][A-Z0-9_]*$"))]
 pub(crate) struct VariableName(String);
-
-impl VariableName {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl TryFrom<String> for VariableName {
     type Error = &'static str;
@@ -169,6 +147,24 @@ pub(crate) enum Audience {
     TokenEndpoint,
     /// This text.
     Text(Filled),
+}
+
+impl KeyId {
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.as_str()),
+            _ => None,
+        }
+    }
+}
+
+impl Audience {
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.as_str()),
+            _ => None,
+        }
+    }
 }
 
 /// A value that is one of some words, or a table with one of some keys.
@@ -332,15 +328,6 @@ impl<T> OneOrMore<T> {
             Self::One(value) => vec![(key.to_owned(), value)],
             Self::More(list) => {
                 list.iter().enumerate().map(|(index, value)| (format!("{key}[{index}]"), value)).collect()
-            }
-        }
-    }
-
-    pub(crate) fn keyed_mut(&mut self, key: &str) -> Vec<(String, &mut T)> {
-        match self {
-            Self::One(value) => vec![(key.to_owned(), value)],
-            Self::More(list) => {
-                list.iter_mut().enumerate().map(|(index, value)| (format!("{key}[{index}]"), value)).collect()
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use access_tokens::Setting;
 use access_tokens_redis::RedisStore;
 use zeroize::Zeroizing;
 
 use super::Inner;
 use crate::{
-    error::Problem,
+    error::{Problem, text},
     settings::{StoreMode, StoreUrl},
 };
 
@@ -16,52 +17,66 @@ const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Inner {
-    pub(super) fn check(&self) -> Result<(), Problem> {
+    pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
         let settings = &self.settings;
+        let refused = |error: access_tokens::Error| self.section.refused("", &error);
         let prefix = RedisStore::builder(["redis://redis"]).prefix(settings.prefix.as_str()).build();
-        prefix.map_err(|error| self.section.refused("prefix", &error))?;
-        self.section.check_span("timeout", settings.timeout, LEAST_TIMEOUT..=MOST_TIMEOUT, "from 10ms to 2s")?;
-        self.check_mode()?;
-        let mut written = Vec::new();
-        for (key, url) in settings.urls.keyed("urls") {
-            if let StoreUrl::Url(url) = url {
-                self.check_written(&key, url)?;
-                written.push((key, Zeroizing::new(url.clone())));
-            }
+        let names = [
+            (Setting::Master, &settings.master),
+            (Setting::Username, &settings.username),
+            (Setting::SentinelUsername, &settings.sentinel_username),
+        ];
+        let names = names.map(|(setting, name)| name.as_ref().map_or(Ok(()), |name| setting.check(name.as_str())));
+        let range = LEAST_TIMEOUT..=MOST_TIMEOUT;
+        let mut all = vec![
+            prefix.map(|_| ()).map_err(refused),
+            self.section.check_span("timeout", settings.timeout, range, "from 10ms to 2s"),
+            self.check_mode(),
+        ];
+        all.extend(names.map(|checked| checked.map_err(refused)));
+        let urls = settings.urls.keyed("urls");
+        let written = urls.iter().filter_map(|(key, url)| match url {
+            StoreUrl::Url(url) => Some((key.clone(), Zeroizing::new(url.clone()))),
+            StoreUrl::Reference(_) => None,
+        });
+        let written: Vec<_> = written.collect();
+        let each: Vec<_> = written.iter().map(|(key, url)| self.check_written(key, url)).collect();
+        let is_written = written.len() == urls.len() && each.iter().all(Result::is_ok);
+        all.extend(each);
+        if is_written {
+            // Otherwise they are checked together once all are read.
+            let password = settings.username.is_none() || settings.password.is_some();
+            let missing = || self.section.problem("password", "is missing; username needs its password");
+            all.push(if password { Ok(()) } else { Err(missing()) });
+            all.push(self.check_urls(&written));
         }
-        if written.len() < settings.urls.keyed("urls").len() {
-            // They are checked together, once all are read.
-            return Ok(());
-        }
-        if settings.username.is_some() && settings.password.is_none() {
-            return Err(self.section.problem("password", "is missing; username needs its password"));
-        }
-        self.check_urls(&written)
+        all
     }
 
     fn check_mode(&self) -> Result<(), Problem> {
         let settings = &self.settings;
+        let mode = self.section.name("mode");
         match settings.mode {
             StoreMode::Sentinel if settings.master.is_none() => {
-                let message = "is missing; mode = \"sentinel\" needs the name by which the sentinels know the master";
+                let message =
+                    format!("is missing; {mode} is sentinel, which needs the name by which they know the master");
                 return Err(self.section.problem("master", message));
             }
             StoreMode::Sentinel => {}
             StoreMode::Single | StoreMode::Cluster => {
                 let of_sentinels = ["master", "sentinel_username", "sentinel_password"];
                 if let Some(key) = of_sentinels.iter().find(|key| self.section.is_set(key)) {
-                    let message = "is for mode = \"sentinel\" alone; set that, or remove this";
+                    let message = format!("is for sentinels alone; set {mode} to sentinel, or remove this");
                     return Err(self.section.problem(key, message));
                 }
             }
         }
         if settings.sentinel_username.is_some() && settings.sentinel_password.is_none() {
-            let message = "is missing; sentinel_username needs its password";
+            let message = "is missing; the user name for the sentinels needs its password";
             return Err(self.section.problem("sentinel_password", message));
         }
         if settings.mode == StoreMode::Single && settings.urls.keyed("urls").len() > 1 {
-            let message =
-                "several are for mode = \"cluster\" or mode = \"sentinel\"; set one of the two, or keep one URL";
+            let message = format!("several need {mode} to be cluster or sentinel; set that, or keep one URL");
             return Err(self.section.problem("urls", message));
         }
         Ok(())
@@ -89,7 +104,7 @@ impl Inner {
         let without_tls: Vec<_> = urls.iter().map(|(_, url)| Zeroizing::new(without_tls(url))).collect();
         for ((key, _), url) in urls.iter().zip(&without_tls) {
             let alone = RedisStore::builder([url.as_str()]).build();
-            alone.map_err(|error| self.section.refused(key, &error))?;
+            alone.map_err(|error| self.section.problem(key, error.to_string()))?;
         }
         let tls = urls.iter().filter(|(_, url)| is_tls(url)).count();
         if tls > 0 && tls < urls.len() {
@@ -97,10 +112,11 @@ impl Inner {
         }
         let of_tls = [("roots", !self.settings.roots.is_empty()), ("identity", self.settings.identity.is_some())];
         if let Some((key, _)) = of_tls.iter().find(|(_, is_set)| *is_set && tls == 0) {
-            return Err(self.section.problem(key, "is for TLS; use rediss:// in store.urls, or remove this"));
+            let urls = self.section.name("urls");
+            return Err(self.section.problem(key, format!("is for TLS; use rediss:// in {urls}, or remove this")));
         }
         let together = self.builder(without_tls.iter().map(|url| url.as_str())).build();
-        together.map(|_| ()).map_err(|error| self.section.refused("urls", &error))
+        together.map(|_| ()).map_err(|error| self.section.problem("urls", text(&error)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Setting};
 
 /// When a [`TokenCache`](crate::TokenCache) asks for a token, and when it asks again. The defaults suit both providers.
 ///
@@ -104,24 +104,23 @@ impl Policy {
     /// [`ErrorKind::Configuration`], which names the setting and its range.
     pub fn check(&self) -> Result<(), Error> {
         const HOUR: Duration = Duration::from_secs(60 * 60);
-        let seconds = |name: &str, value: Duration, least: Duration, most: Duration| {
-            let range = || format!("from {} s to {} s", least.as_secs_f64(), most.as_secs_f64());
-            let outside = || configuration(format!("the policy's {name} must be {}", range()));
-            if (least..=most).contains(&value) { Ok(()) } else { Err(outside()) }
+        let seconds = |setting: Setting, value: Duration, least: Duration, most: Duration| {
+            let range = || format!("must be from {} s to {} s", least.as_secs_f64(), most.as_secs_f64());
+            if (least..=most).contains(&value) { Ok(()) } else { Err(outside(setting, range())) }
         };
-        let part = |name: &str, value: f64, least: f64, most: f64| {
-            let outside = || configuration(format!("the policy's {name} must be from {least} to {most}"));
-            if (least..=most).contains(&value) { Ok(()) } else { Err(outside()) }
+        let part = |setting: Setting, value: f64, least: f64, most: f64| {
+            let range = || format!("must be from {least} to {most}");
+            if (least..=most).contains(&value) { Ok(()) } else { Err(outside(setting, range())) }
         };
         let (tenth, second) = (Duration::from_millis(100), Duration::from_secs(1));
-        part("refresh_at", self.refresh_at, 0.1, 1.0)?;
-        part("jitter", self.jitter, 0.0, self.refresh_at / 2.0)?;
-        seconds("assumed_lifetime", self.assumed_lifetime, second, 30 * 24 * HOUR)?;
-        seconds("longest_pause", self.longest_pause, tenth, HOUR)?;
-        seconds("first_pause", self.first_pause, tenth, self.longest_pause)?;
-        seconds("longest_retry_after", self.longest_retry_after, second, HOUR)?;
-        seconds("invalidation_pause", self.invalidation_pause, second, HOUR)?;
-        seconds("exchange_timeout", self.exchange_timeout, tenth, HOUR)
+        part(Setting::RefreshAt, self.refresh_at, 0.1, 1.0)?;
+        part(Setting::Jitter, self.jitter, 0.0, self.refresh_at / 2.0)?;
+        seconds(Setting::AssumedLifetime, self.assumed_lifetime, second, 30 * 24 * HOUR)?;
+        seconds(Setting::LongestPause, self.longest_pause, tenth, HOUR)?;
+        seconds(Setting::FirstPause, self.first_pause, tenth, self.longest_pause)?;
+        seconds(Setting::LongestRetryAfter, self.longest_retry_after, second, HOUR)?;
+        seconds(Setting::InvalidationPause, self.invalidation_pause, second, HOUR)?;
+        seconds(Setting::ExchangeTimeout, self.exchange_timeout, tenth, HOUR)
     }
 }
 
@@ -131,6 +130,6 @@ impl Default for Policy {
     }
 }
 
-fn configuration(message: String) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+fn outside(setting: Setting, range: String) -> Error {
+    Error::new(ErrorKind::Configuration, format!("the policy's {setting} {range}")).with_setting(setting)
 }

@@ -69,7 +69,9 @@ impl Origin {
     /// The error tells nothing of the text, which may hold a password.
     fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|e| format!("isn't one, as https://api.example is: {e}"))?;
-        let Some(Target { scheme, host, port }) = Target::of(&url).filter(|_| transport::is_confidential(&url)) else {
+        let Some(Target { scheme, host, port }) =
+            Target::of(&url).filter(|_| transport::base_url::is_confidential(&url))
+        else {
             let why = "http is for loopback addresses and localhost alone, since it would send the token in clear";
             return Err(format!("must be https; {why}"));
         };

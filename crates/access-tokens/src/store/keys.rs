@@ -9,7 +9,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Setting};
 
 /// The keys of a [`SharedStore`](super::SharedStore), which every machine of the fleet is given: one that hashes names, and one
 /// or more that seal.
@@ -55,24 +55,25 @@ impl KeyRing {
     pub fn new(name_key: &[u8], keys: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Self, Error> {
         let keys: Vec<_> = keys.into_iter().collect();
         if keys.is_empty() || keys.len() > MOST_KEYS {
-            return Err(configuration(format!(
-                "a key ring needs 1 to {MOST_KEYS} keys that seal; it has {}",
-                keys.len()
-            )));
+            let message = format!("a key ring needs 1 to {MOST_KEYS} keys that seal; it has {}", keys.len());
+            return Err(configuration(message).with_setting(Setting::Keys));
         }
         let mut sealing = Vec::with_capacity(keys.len());
         for (index, key) in keys.iter().map(AsRef::as_ref).enumerate() {
-            let name = || format!("key {} of the ring", index + 1);
+            let refused = |what: String| Err(of_keys(index, format!("sealing key {} {what}", index + 1)));
             if key == name_key {
-                return Err(configuration(format!("{} is the key of the names; each needs its own", name())));
+                return refused("equals the name key; use a different key".to_owned());
             }
             if keys.iter().take(index).any(|other| other.as_ref() == key) {
-                return Err(configuration(format!("{} stands in it twice; remove one of the two", name())));
+                return refused("is there twice; remove one of the two".to_owned());
             }
-            sealing.push(RandomizedNonceKey::new(&AES_256_GCM_SIV, key).map_err(|_| wrong_length(&name(), key.len()))?);
+            match RandomizedNonceKey::new(&AES_256_GCM_SIV, key) {
+                Ok(key) => sealing.push(key),
+                Err(_) => return refused(wrong_length(key.len())),
+            }
         }
         if name_key.len() != KEY_LEN {
-            return Err(wrong_length("the key of the names", name_key.len()));
+            return Err(Setting::NameKey.error(wrong_length(name_key.len())));
         }
         // The first random number of a process takes a tenth of a second: here, and not within the first command's time-out.
         rand::fill(&mut [0; NONCE_LEN])
@@ -86,16 +87,14 @@ impl KeyRing {
     /// # Errors
     /// As [`new`](Self::new), and where one isn't base64.
     pub fn from_base64(name_key: &str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, Error> {
-        let decoded = |name: &dyn fmt::Display, key: &str| {
-            let bytes = BASE64_STANDARD.decode(key.trim());
-            bytes.map(Zeroizing::new).map_err(|_| configuration(format!("{name} isn't base64; {HOW_TO_MAKE_ONE}")))
+        let decoded = |key: &str| BASE64_STANDARD.decode(key.trim()).map(Zeroizing::new).ok();
+        let not_base64 = format!("isn't base64; {HOW_TO_MAKE_ONE}");
+        let name_key = decoded(name_key).ok_or_else(|| Setting::NameKey.error(&not_base64))?;
+        let key = |(index, key): (usize, _)| {
+            let refused = || of_keys(index, format!("sealing key {} {not_base64}", index + 1));
+            decoded(AsRef::<str>::as_ref(&key)).ok_or_else(refused)
         };
-        let name_key = decoded(&"the key of the names", name_key)?;
-        let keys: Vec<_> = keys
-            .into_iter()
-            .enumerate()
-            .map(|(index, key)| decoded(&format_args!("key {} of the ring", index + 1), key.as_ref()))
-            .collect::<Result<_, _>>()?;
+        let keys: Vec<_> = keys.into_iter().enumerate().map(key).collect::<Result<_, _>>()?;
         Self::new(&name_key, keys.iter().map(|key| key.as_slice()))
     }
 
@@ -136,8 +135,12 @@ fn aad(name: &TokenName) -> Aad<Vec<u8>> {
     Aad::from([b"access-tokens\0".as_slice(), &[VERSION], name.as_str().as_bytes()].concat())
 }
 
-fn wrong_length(what: &str, length: usize) -> Error {
-    configuration(format!("{what} is {length} bytes long and must be {KEY_LEN}; {HOW_TO_MAKE_ONE}"))
+fn wrong_length(length: usize) -> String {
+    format!("is {length} bytes long and must be {KEY_LEN}; {HOW_TO_MAKE_ONE}")
+}
+
+fn of_keys(index: usize, message: String) -> Error {
+    configuration(message).with_setting(Setting::Keys).with_item(index)
 }
 
 fn configuration(message: String) -> Error {

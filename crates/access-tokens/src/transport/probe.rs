@@ -50,7 +50,7 @@ impl Transport {
     pub async fn probe(&self, base_url: &str) -> Result<Probe, Error> {
         in_runtime()?;
         let url = BaseUrl(base_url.to_owned()).checked()?;
-        let proxy = self.proxy_to(&url);
+        let proxy = self.proxy_to(&url)?;
         let tls_to_proxy = proxy.as_ref().is_some_and(|proxy| proxy.scheme() == "https");
         let watch = Watch::default();
         let connected = watch.connected.clone();
@@ -93,19 +93,6 @@ impl Transport {
             Err(error) => probe.failure = Some(self.failure(&probe, connected.is_some(), tls_to_proxy, &url, error)),
         }
         Ok(probe)
-    }
-
-    /// The proxy on the way to `url`: ours or, as the HTTP client does it, the system's.
-    fn proxy_to(&self, url: &Url) -> Option<Url> {
-        if url.scheme() == "http" {
-            return None;
-        }
-        if let Some(proxy) = &self.proxy {
-            return Url::parse(proxy.expose()).ok();
-        }
-        let system = hyper_util::client::proxy::matcher::Matcher::from_system();
-        let proxy = system.intercept(&url.as_str().parse().ok()?)?;
-        Url::parse(&proxy.uri().to_string()).ok()
     }
 
     fn failure(&self, probe: &Probe, connected: bool, tls_to_proxy: bool, url: &Url, error: reqwest::Error) -> Failure {

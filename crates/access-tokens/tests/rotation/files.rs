@@ -301,7 +301,7 @@ async fn what_couldnt_be_built_is_tried_again() {
     }
 }
 
-/// A pipe would keep whoever opens it, a device give no end: neither is read, nor is a file too long to be a key.
+/// A device gives no end, and a socket can't be opened: neither is read, nor is a file too long to be a key.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_isnt_an_ordinary_file_is_refused_and_keeps_nobody() {
@@ -310,10 +310,10 @@ fn what_isnt_an_ordinary_file_is_refused_and_keeps_nobody() {
     let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     fs::File::create(&long).unwrap().set_len(2 << 20).unwrap();
     let cases = [
-        (folder.path(), "isn't a file"),
-        (&socket, "isn't a file"),
-        (Path::new("/dev/zero"), "isn't a file"),
-        (&long, "longer"),
+        (folder.path(), "it is a folder"),
+        (&socket, "it is a device or a socket"),
+        (Path::new("/dev/zero"), "it is a device or a socket"),
+        (&long, "larger than 1 MiB"),
     ];
     for (path, message) in cases {
         let error = Identity::read(path, path).unwrap_err().to_string();

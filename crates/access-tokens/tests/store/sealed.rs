@@ -236,12 +236,12 @@ fn a_key_ring_says_what_is_wrong_with_it() {
     let told = [
         "a key ring needs 1 to 16 keys that seal; it has 0",
         "a key ring needs 1 to 16 keys that seal; it has 17",
-        "key 2 of the ring stands in it twice; remove one of the two",
-        "key 1 of the ring is the key of the names; each needs its own",
-        "the key of the names is 31 bytes long and must be 32; make one with `openssl rand -base64 32`",
-        "key 1 of the ring is 31 bytes long and must be 32; make one with `openssl rand -base64 32`",
-        "key 1 of the ring isn't base64; make one with `openssl rand -base64 32`",
-        "the key of the names is 5 bytes long and must be 32; make one with `openssl rand -base64 32`",
+        "sealing key 2 is there twice; remove one of the two",
+        "sealing key 1 equals the name key; use a different key",
+        "the name key is 31 bytes long and must be 32; make one with `openssl rand -base64 32`",
+        "sealing key 1 is 31 bytes long and must be 32; make one with `openssl rand -base64 32`",
+        "sealing key 1 isn't base64; make one with `openssl rand -base64 32`",
+        "the name key is 5 bytes long and must be 32; make one with `openssl rand -base64 32`",
     ];
     assert_eq!(messages, told);
     let ring = KeyRing::from_base64(&format!("{base64}\n"), ["AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]);

@@ -1,0 +1,340 @@
+//! Files, variables and flags to a configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{self, Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    config::{Config, Read},
+    environment::{Environment, PREFIX, in_variables},
+    error::{Error, Origin, Problem, add},
+    flat::{FLAT, Flags, FlatSource},
+    read::{nearest, read, read_all},
+    schema,
+    section::Section,
+    settings::{OnenceSettings, Provider, SourceSettings, StoreSettings, WorldlineSettings},
+    source::Source,
+    spelling::Spelling,
+    store::Store,
+    tree::{Node, Value},
+};
+
+/// Where a [`Config`] is read from. Each source is read for itself: what is wrong with one is no concern of the others, and
+/// [`Config::source`] reports it.
+///
+/// ```
+/// use access_tokens_config::Reader;
+///
+/// let variables = [("ONENCE_USERNAME", "me@example.com"), ("ONENCE_PASSWORD", "correct horse"), ("WORLDLINE_REALM", "r")];
+/// let config = Reader::new().variables(variables).read()?;
+/// assert_eq!(config.source("onence")?.setting_name("username"), "ONENCE_USERNAME");
+///
+/// let error = config.source("worldline").unwrap_err();
+/// assert!(error.to_string().contains("WORLDLINE_CLIENT_ID: isn't set"), "{error}");
+/// # Ok::<(), access_tokens_config::Error>(())
+/// ```
+pub struct Reader {
+    file: Option<PathBuf>,
+    environment: Environment,
+    flags: Flags,
+    /// Sources that were named.
+    named: BTreeSet<String>,
+}
+
+/// The first level. What is in it is read one by one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "read only to see that it can be")]
+struct Root {
+    #[serde(rename = "$schema")]
+    schema: Option<String>,
+    store: Option<IgnoredAny>,
+    #[serde(default)]
+    sources: BTreeMap<String, IgnoredAny>,
+}
+
+impl Reader {
+    /// Reads the process's environment alone.
+    pub fn new() -> Self {
+        Self { file: None, environment: Environment::Process, flags: Flags::new(), named: BTreeSet::new() }
+    }
+
+    /// Reads this file too, TOML or JSON by the end of its name, with the environment on top.
+    #[must_use]
+    pub fn file(self, path: impl Into<PathBuf>) -> Self {
+        Self { file: Some(path.into()), ..self }
+    }
+
+    /// Reads these variables instead of the process's, both for settings and for what references name.
+    #[must_use]
+    pub fn variables(self, variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), Zeroizing::new(value.into())));
+        Self { environment: Environment::Given(variables.collect()), ..self }
+    }
+
+    /// Takes the value of a flag on a command line in place of the variable that it stands for, such as `ONENCE_BASE_URL`. `flag` is
+    /// what messages call it.
+    #[must_use]
+    pub fn flag(mut self, variable: &str, flag: &str, value: impl Into<String>) -> Self {
+        self.flags.insert(variable.to_owned(), (flag.to_owned(), value.into()));
+        self
+    }
+
+    /// Reads `onence` or `worldline` as a source even if none of its variables is set, to report which it needs. Other names do
+    /// nothing.
+    #[must_use]
+    pub fn source(mut self, name: &str) -> Self {
+        self.named.insert(name.to_owned());
+        self
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// A file that can't be read, isn't TOML or JSON, or has something on its first level that it can't have; no source at all.
+    pub fn read(self) -> Result<Config, Error> {
+        let Self { file, environment, flags, named } = self;
+        let folder = file.as_deref().map(folder_of).transpose()?;
+        let file = file.as_deref().map(Node::read).transpose()?;
+        let of_document = Spelling::new("", None);
+        if let Some(file) = &file {
+            read::<Root>(file, &of_document, "")?;
+        }
+        let variables = environment.settings(file.as_ref());
+        let (mut problems, empty) = (variables.problems, variables.empty);
+        let mut tree = match file {
+            Some(mut file) => {
+                file.merge(variables.root);
+                file
+            }
+            None => variables.root,
+        };
+        let origin = match &tree.origin {
+            Origin::File { path, .. } => Origin::File { path: path.clone(), line: None },
+            other => other.clone(),
+        };
+        // Of the file it is right already, so that this is about variables.
+        if let Err(problem) = read::<Root>(&tree, &of_document, "") {
+            problems.push(problem);
+        }
+
+        let mut reading = Reading { environment: Arc::new(environment), folder, problems, empty };
+        let referred = referred(&mut tree);
+        let flat = FLAT.iter().filter_map(|flat| {
+            let key = format!("sources.{}", flat.source);
+            let is_named = named.contains(flat.source) && tree.get(&key).is_none();
+            Some((flat, flat.read(&reading.environment, &flags, &referred, is_named)?))
+        });
+        let flat: Vec<_> = flat.collect();
+
+        let store = tree.get("store").map(|node| reading.store(node.clone()));
+        let usable = store.as_ref().filter(|store| store.problems.is_empty()).and_then(|store| store.value.clone());
+        let mut sources = BTreeMap::new();
+        let none = BTreeMap::new();
+        let nodes = tree.get("sources").and_then(Node::table).unwrap_or(&none);
+        let mut alike: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+        for name in nodes.keys() {
+            alike.entry(in_variables(name)).or_default().push(name);
+        }
+        for (name, node) in nodes {
+            let twin = alike.get(&in_variables(name)).and_then(|names| names.iter().find(|other| **other != name));
+            let key = if is_name(name) { format!("sources.{name}") } else { format!("sources.{name:?}") };
+            let spelling = Spelling::new(key, None);
+            let provider = provider(name, twin.copied(), node, &spelling, nodes);
+            sources.insert(name.clone(), reading.source(name, node.clone(), &spelling, provider, usable.as_ref()));
+        }
+        for (flat, FlatSource { node, problems, empty }) in flat {
+            let key = format!("sources.{}", flat.source);
+            if let Some(other) = sources.get_mut(flat.source) {
+                let message = format!("is set here, and by {} too; remove one of the two", node.origin);
+                other.problems = vec![Problem::new(tree.origin_of(&key).clone(), key, message)];
+                continue;
+            }
+            reading.empty.extend(empty.into_iter().map(|(setting, place)| (format!("{key}.{setting}"), place)));
+            reading.problems.extend(problems);
+            let spelling = Spelling::new(key, Some(flat));
+            let provider = read(&node, &spelling, "provider");
+            sources.insert(
+                flat.source.to_owned(),
+                reading.source(flat.source, node, &spelling, provider, usable.as_ref()),
+            );
+        }
+        if sources.is_empty() && reading.problems.is_empty() {
+            return Err(no_source(&tree, origin).into());
+        }
+        Ok(Config { origin, store, sources, others: reading.problems })
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("file", &self.file).field("flags", &self.flags.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What the tables of one configuration have in common.
+struct Reading {
+    environment: Arc<Environment>,
+    folder: Option<PathBuf>,
+    /// Those that are of no table yet.
+    problems: Vec<Problem>,
+    /// Keys whose variable is empty.
+    empty: Vec<(String, Origin)>,
+}
+
+impl Reading {
+    fn store(&mut self, mut node: Node) -> Read<Store> {
+        let spelling = Spelling::new("store", None);
+        let (mut problems, consequences) = self.mend::<StoreSettings>(&mut node, &spelling, "store");
+        let section = self.section(&spelling, &mut node);
+        let settings = read(&node, &spelling, "").map_err(|problem| add(&mut problems, [Err(problem)])).ok();
+        let mut found = problems.clone();
+        let value = settings.map(|settings| Store::new(section, settings, &mut found));
+        problems.extend(found.drain(problems.len()..).filter(|problem| !consequences.contains(problem.key())));
+        Read { value, problems, consequences }
+    }
+
+    /// A source whose provider is known, or why it isn't.
+    fn source(
+        &mut self,
+        name: &str,
+        mut node: Node,
+        spelling: &Spelling,
+        provider: Result<Provider, Problem>,
+        store: Option<&Store>,
+    ) -> Read<Source> {
+        let provider = match provider {
+            Ok(provider) => provider,
+            Err(problem) => return Read { value: None, problems: vec![problem], consequences: BTreeSet::new() },
+        };
+        let (mut problems, consequences) = match provider {
+            Provider::Onence => self.mend::<OnenceSettings>(&mut node, spelling, "onence"),
+            Provider::Worldline => self.mend::<WorldlineSettings>(&mut node, spelling, "worldline"),
+        };
+        let section = self.section(spelling, &mut node);
+        let settings = match provider {
+            Provider::Onence => read(&node, spelling, "").map(SourceSettings::Onence),
+            Provider::Worldline => read(&node, spelling, "").map(SourceSettings::Worldline),
+        };
+        let settings = settings.map_err(|problem| add(&mut problems, [Err(problem)])).ok();
+        let mut found = problems.clone();
+        let value = settings.map(|settings| Source::new(name.to_owned(), section, settings, store, &mut found));
+        problems.extend(found.drain(problems.len()..).filter(|problem| !consequences.contains(problem.key())));
+        Read { value, problems, consequences }
+    }
+
+    fn section(&self, spelling: &Spelling, node: &mut Node) -> Section {
+        Section::new(spelling.clone(), node, self.environment.clone(), self.folder.as_deref())
+    }
+
+    /// As [`read_all`], with problems of variables that are of this table, empty ones among them.
+    fn mend<T: DeserializeOwned>(
+        &mut self,
+        node: &mut Node,
+        spelling: &Spelling,
+        kind: &str,
+    ) -> (Vec<Problem>, BTreeSet<String>) {
+        let of_table =
+            |key: &str| key.strip_prefix(spelling.table()).and_then(|rest| rest.strip_prefix(['.'])).map(str::to_owned);
+        let is_of = |problem: &Problem| problem.key() == spelling.table() || of_table(problem.key()).is_some();
+        let (mut problems, others): (Vec<_>, _) = std::mem::take(&mut self.problems).into_iter().partition(is_of);
+        self.problems = others;
+        for (key, place) in &self.empty {
+            let Some(setting) = of_table(key) else { continue };
+            // Where another way sets it, or its absence means nothing, an empty variable counts as unset.
+            let has_default = schema::settings(kind).get(&setting).is_some_and(|known| known.has_default);
+            if has_default && node.get(&setting).is_none() {
+                let message = "is empty, and would mean its default; unset it, or give it a value";
+                problems.push(Problem::new(place.clone(), key.clone(), message));
+            }
+        }
+        let (found, consequences) = read_all::<T>(node, spelling, kind);
+        problems.extend(found);
+        (problems, consequences)
+    }
+}
+
+/// Whether a source may have this name, and whose it is. That comes first, since its settings depend on it.
+fn provider(
+    name: &str,
+    twin: Option<&str>,
+    node: &Node,
+    spelling: &Spelling,
+    all: &BTreeMap<String, Node>,
+) -> Result<Provider, Problem> {
+    let refused = |message: &str| Err(spelling.problem(node, "", message));
+    if !is_name(name) {
+        return refused("the name of a source is lower-case letters and digits, with single - or _ between");
+    }
+    // A variable would mean both.
+    if let Some(twin) = twin {
+        return refused(&format!(
+            "{twin} is the same name, since - and _ are equal in variables; rename one of the two"
+        ));
+    }
+    let Node { value: Value::Table(table), .. } = node else { return refused("must be a table") };
+    if table.contains_key("provider") {
+        return read(node, spelling, "provider");
+    }
+    let near = || {
+        let others = all.iter().filter(|(_, node)| node.get("provider").is_some());
+        nearest(name, others.map(|(name, _)| name.as_str()))
+    };
+    let near = matches!(node.origin, Origin::Variable(_)).then(near).flatten();
+    let hint = near.map(|near| format!("; or did you mean the source {near}?")).unwrap_or_default();
+    Err(spelling.problem(node, "provider", format!("is missing; set it to onence or worldline{hint}")))
+}
+
+fn is_name(name: &str) -> bool {
+    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    name.split(['-', '_']).all(word)
+}
+
+/// The variables that references name.
+fn referred(tree: &mut Node) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    tree.leaves("", &mut |key, leaf| {
+        if let (true, Value::Text(name) | Value::Variable(name)) = (key.ends_with(".env"), &leaf.value) {
+            names.insert(name.clone());
+        }
+    });
+    names
+}
+
+fn no_source(tree: &Node, origin: Origin) -> Problem {
+    let place = if tree.get("sources").is_some() { tree.origin_of("sources").clone() } else { origin };
+    let first = match place {
+        Origin::File { .. } => "add a table [sources.NAME]",
+        _ => "give a configuration file (access-tokens: --config or ACCESS_TOKENS_CONFIG)",
+    };
+    let message = format!(
+        "there is no source; {first}, set the variables ONENCE_* or WORLDLINE_* (see access-tokens get onence --help), or set \
+         {PREFIX}SOURCES__NAME__PROVIDER and its other settings"
+    );
+    Problem::new(place, "sources", message)
+}
+
+/// As it is when the file is read: the working directory may change before what it refers to is.
+fn folder_of(file: &Path) -> Result<PathBuf, Problem> {
+    let mut folder = path::absolute(file).map_err(|error| {
+        let message = format!("its folder can't be told: {error}");
+        Problem::new(Origin::File { path: file.into(), line: None }, "", message)
+    })?;
+    folder.pop();
+    Ok(folder)
+}

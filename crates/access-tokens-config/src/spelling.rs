@@ -1,0 +1,110 @@
+//! How settings are written: as keys in a file, as variables with two underscores between levels, or as flat variables such as
+//! `ONENCE_USERNAME`. Messages use the spelling of the place that they are about.
+
+use crate::{
+    environment::PREFIX,
+    error::{Origin, Problem},
+    flat::Flat,
+    schema,
+    tree::Node,
+};
+
+/// The spelling of one table: a source, the store, or the document as a whole.
+#[derive(Clone)]
+pub(crate) struct Spelling {
+    /// Its key, such as `sources.sims`; empty for the document.
+    table: String,
+    flat: Option<&'static Flat>,
+}
+
+impl Spelling {
+    pub(crate) fn new(table: impl Into<String>, flat: Option<&'static Flat>) -> Self {
+        Self { table: table.into(), flat }
+    }
+
+    /// The key of the table.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(crate) fn is_flat(&self) -> bool {
+        self.flat.is_some()
+    }
+
+    /// What people call the setting at `key` within the table: the variable or flag, or the key from the root on.
+    pub(crate) fn name(&self, node: &Node, key: &str) -> String {
+        match self.origin(node, key) {
+            Origin::File { .. } | Origin::Environment => self.full(key),
+            place => place.to_string(),
+        }
+    }
+
+    /// Something wrong with the setting at `key` within the table; with the table where that is empty.
+    pub(crate) fn problem(&self, node: &Node, key: &str, message: impl Into<String>) -> Problem {
+        let (origin, mut message) = (self.origin(node, key), message.into());
+        if let Origin::Variable(_) | Origin::Flag(_) = origin {
+            message = self.in_variables(key, message);
+        }
+        Problem::new(origin, self.full(key), message)
+    }
+
+    /// Where the setting stands, or would. In a file that is the line of the innermost table that holds it.
+    pub(crate) fn origin(&self, node: &Node, key: &str) -> Origin {
+        let origin = node.origin_of(key);
+        match origin {
+            Origin::Variable(_) | Origin::Flag(_) if node.get(key).is_none_or(|node| node.table().is_some()) => {
+                self.variable(key).map_or(origin.clone(), Origin::Variable)
+            }
+            _ => origin.clone(),
+        }
+    }
+
+    pub(crate) fn full(&self, key: &str) -> String {
+        match (self.table.as_str(), key) {
+            (table, "") => table.to_owned(),
+            ("", key) => key.to_owned(),
+            (table, key) => format!("{table}.{key}"),
+        }
+    }
+
+    /// The variable that sets `key`; none where no variable of a flat source does.
+    pub(crate) fn variable(&self, key: &str) -> Option<String> {
+        // A list is one variable.
+        let key = key.split('[').next().unwrap_or_default();
+        match self.flat {
+            Some(flat) => flat.variable(key).map(str::to_owned),
+            None => {
+                Some(format!("{PREFIX}{}", self.full(key).replace('.', "__").replace('-', "_").to_ascii_uppercase()))
+            }
+        }
+    }
+
+    /// A message in which references are written as in a file, for who sets variables.
+    fn in_variables(&self, key: &str, message: String) -> String {
+        let message = match message.strip_prefix("is missing") {
+            Some(rest) => format!("isn't set{}{rest}", self.ways_to_set(key)),
+            None => message,
+        };
+        let variable = self.variable(key).unwrap_or_default();
+        let way = |text: String, (file, of, value): (&str, &str, &str)| match self.flat {
+            Some(_) => text.replace(file, &format!("{variable}_{of}")),
+            None => text.replace(file, &format!("{variable}__{of}={value}")),
+        };
+        [
+            ("{ env = \"NAME\" }", "ENV", "NAME"),
+            ("{ file = \"path\" }", "FILE", "path"),
+            ("{ text = \"...\" }", "TEXT", "..."),
+        ]
+        .into_iter()
+        .fold(message, way)
+    }
+
+    /// Of a secret that isn't set: how it can be.
+    fn ways_to_set(&self, key: &str) -> &'static str {
+        match self.flat {
+            None if schema::is_secret(key) => " (as { env = \"NAME\" } or { file = \"path\" })",
+            Some(flat) if flat.has_file(key) => ", nor is { file = \"path\" }",
+            _ => "",
+        }
+    }
+}
