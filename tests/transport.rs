@@ -74,8 +74,8 @@ fn settings_that_wont_do_are_refused_before_anything_is_sent() {
         (Transport::new().proxy("htpp://127.0.0.1:1"), "proxy must be"),
         (Transport::new().proxy("127.0.0.1:1"), "proxy must be"),
         (Transport::new().proxy("http://"), "proxy must be"),
-        (Transport::new().add_roots_pem(""), "roots hold no PEM"),
-        (Transport::new().add_roots_pem("nonsense"), "roots hold no PEM"),
+        (Transport::new().add_roots_pem(""), "the root certificates: it is empty"),
+        (Transport::new().add_roots_pem("nonsense"), "the root certificates: it isn't an X.509 certificate"),
     ];
     for (transport, message) in cases {
         let error = client("https://localhost:1", transport).unwrap_err();

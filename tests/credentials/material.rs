@@ -49,6 +49,7 @@ fn variants(pem: &str) -> Vec<(&'static str, String)> {
     vec![
         ("as it is", pem.to_owned()),
         ("a byte order mark", format!("\u{feff}{pem}")),
+        ("a byte order mark before each section", pem.replace("-----BEGIN", "\u{feff}-----BEGIN")),
         ("a byte order mark, CRLF", format!("\u{feff}{}", pem.replace('\n', "\r\n"))),
         ("CRLF", pem.replace('\n', "\r\n")),
         ("CR", pem.replace('\n', "\r")),
@@ -351,6 +352,20 @@ fn a_section_that_is_broken_is_refused_by_its_place_and_never_skipped() {
             assert_eq!(error.setting(), Some(Setting::Key));
         }
     }
+    // Whatever is damaged, no message has a part of the key.
+    let key = text(fixture("ed25519.pkcs8.pem"));
+    let secret = key.lines().nth(1).unwrap();
+    for damaged in [
+        key.replace('\n', " ").replacen("KEY-----", "KEY", 1),
+        key.replacen("PRIVATE KEY-----\n", "", 1),
+        key.replacen("-----END", &format!("-----END {secret}-----END"), 1),
+        key.replacen("PRIVATE KEY", secret, 1),
+        format!("-----BEGIN {secret}-----\nAAAA\n-----END {secret}-----\n"),
+    ] {
+        for error in [Identity::new(&damaged, chain()), Identity::new(&key, &damaged)].map(Result::unwrap_err) {
+            assert!(!format!("{error} {error:?}").contains(&secret[..12]), "{error}");
+        }
+    }
     let two = [fixture("p384.pkcs8.pem"), fixture("p256.pkcs8.pem")].concat();
     let error = Identity::new(two, chain()).unwrap_err().to_string();
     let expected =
@@ -419,10 +434,33 @@ fn bundles_in_ber_and_with_pbmac1_are_read() {
 }
 
 #[test]
-fn the_commands_for_bundles_convert_them() {
+fn bundles_that_openssl_makes_are_read_and_the_commands_for_others_convert_them() {
     if !openssl::is_there("whether what messages say converts bundles") {
         return;
     }
+    // OpenSSL writes a character beyond U+FFFF as two units of UTF-16, which p12-keystore can't.
+    let folder = tempfile::tempdir().unwrap();
+    let keys = crate::keys::fixtures();
+    let bundle = folder.path().join("key.p12");
+    let mut made = Command::new("openssl");
+    made.args(["pkcs12", "-export", "-passout", "pass:\u{1f511}", "-inkey"])
+        .arg(keys.join("p256.pkcs8.pem"))
+        .arg("-in")
+        .arg(keys.join("p256.certificate.pem"))
+        .arg("-out")
+        .arg(&bundle);
+    assert!(made.status().unwrap().success());
+    Identity::read_pkcs12(&bundle, "\u{1f511}").unwrap();
+
+    // And a certificate of another chain beside the key's.
+    made.arg("-certfile").arg(keys.join("rsa.certificate.pem"));
+    assert!(made.status().unwrap().success());
+    let expected = format!(
+        "certificate 2 of {} (O=Test keys, CN=rsa) isn't in the chain of the key's certificate and isn't used",
+        bundle.display()
+    );
+    assert_eq!(Identity::read_pkcs12(&bundle, "\u{1f511}").unwrap().warnings(), [expected]);
+
     let unsupported = Identity::from_pkcs12(fixture("wrong.rc4.p12"), PASSPHRASE).unwrap_err().to_string();
     let cut_off = Identity::from_pkcs12(&other("outer-ber.p12")[..500], OTHER_PASSPHRASE).unwrap_err().to_string();
     for (message, content, passphrase) in
@@ -468,6 +506,9 @@ fn a_passphrase_with_what_nobody_sees_is_refused_before_it_is_tried() {
             assert_eq!(error.setting(), Some(Setting::Passphrase));
         }
     }
+    let error = Identity::from_pkcs12(fixture("rsa.legacy.p12"), "secret\u{1f511}").unwrap_err();
+    let message = "the PKCS#12 bundle: the passphrase holds a character beyond U+FFFF, which isn't supported; export it with another one";
+    assert_eq!((error.to_string().as_str(), error.setting()), (message, Some(Setting::Passphrase)));
     let not_encrypted = Identity::new_encrypted(fixture("rsa.pkcs8.pem"), fixture("rsa.certificate.pem"), "");
     not_encrypted.unwrap();
 }
@@ -484,7 +525,7 @@ fn converted(message: &str, content: &[u8]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let command = command(message);
     let input = command.split_whitespace().find(|word| word.starts_with("a.")).unwrap();
-    let output = command.split_whitespace().find(|word| word.starts_with("b.")).unwrap();
+    let output = command.split_whitespace().rfind(|word| word.starts_with("b.")).unwrap();
     std::fs::write(folder.path().join(input), content).unwrap();
     let run = Command::new("sh").arg("-c").arg(command).current_dir(folder.path()).output().unwrap();
     assert!(run.status.success(), "{command}: {}", String::from_utf8_lossy(&run.stderr));
@@ -536,6 +577,11 @@ fn what_is_something_else_is_named_and_the_command_converts_it() {
     );
     assert_eq!(said(as_key(&other("public.pem"))), "it is a public key; give the private key that it belongs to");
     assert_eq!(said(as_certificate(&other("public.pem"))), "it is a public key; give a certificate");
+    let in_der = |file: &str| der(&other(file));
+    assert_eq!(said(as_key(&in_der("request.pem"))), said(as_key(&other("request.pem"))));
+    assert_eq!(said(as_certificate(&in_der("request.pem"))), said(as_certificate(&other("request.pem"))));
+    assert_eq!(said(as_key(&in_der("public.pem"))), said(as_key(&other("public.pem"))));
+    assert_eq!(said(as_roots(&in_der("public.pem"))), said(as_roots(&other("public.pem"))));
     let bundle = fixture("rsa.modern.p12");
     for file in [bundle.clone(), other("outer-ber.p12"), pem("PKCS12", &bundle).into_bytes()] {
         for error in [as_key(&file), as_certificate(&file)] {
@@ -550,6 +596,21 @@ fn what_is_something_else_is_named_and_the_command_converts_it() {
     }
     let utf16: Vec<_> = text(fixture("rsa.pkcs8.pem")).encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(said(as_key(&[b"\xff\xfe", &utf16[..]].concat())), "it is UTF-16 text; save it as UTF-8");
+
+    for (file, name) in [("rsa.pkcs8.pem", "key"), ("rsa.certificate.pem", "certificate")] {
+        let of_pem = BASE64_STANDARD.encode(fixture(file));
+        let of_der = BASE64_STANDARD.encode(der(&fixture(file)));
+        let outcomes = |bytes: &[u8]| match name {
+            "key" => [as_key(bytes), as_bundle(bytes)],
+            _ => [as_certificate(bytes), as_roots(bytes)],
+        };
+        for error in outcomes(of_pem.as_bytes()) {
+            assert_eq!(said(error), "it is base64 of PEM; decode it");
+        }
+        for error in outcomes(format!("{of_der}\n").as_bytes()) {
+            assert_eq!(said(error), "it is base64 without its BEGIN and END lines; copy the whole of it");
+        }
+    }
 
     let is_there = openssl::is_there("whether what messages say converts what it is said of");
     for (file, words) in [

@@ -87,53 +87,11 @@ impl Config {
         Reader::new().read()?.complete()
     }
 
-    /// [`read`](Self::read) with other variables than the process's, both for settings and for what references name.
-    ///
-    /// ```
-    /// use access_tokens_config::Config;
-    ///
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("access-tokens.json");
-    /// std::fs::write(&path, r#"{ "sources": { "sims": { "provider": "onence", "username": "me" } } }"#)?;
-    /// let config = Config::read_with(&path, [("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD")])?;
-    /// assert_eq!(config.source("sims")?.provider(), "onence");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// This configuration, if nothing is wrong with any of its settings.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_with(
-        path: impl AsRef<Path>,
-        variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
-    ) -> Result<Self, Error> {
-        Reader::new().file(path.as_ref()).variables(variables).read()?.complete()
-    }
-
-    /// [`from_env`](Self::from_env) with other variables than the process's.
-    ///
-    /// ```
-    /// use access_tokens_config::Config;
-    ///
-    /// let config = Config::from_variables([
-    ///     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
-    ///     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
-    ///     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
-    ///     ("ONENCE_PASSWORD", "correct horse"),
-    /// ])?;
-    /// assert!(config.source("sims")?.endpoint().is_ok());
-    /// # Ok::<(), access_tokens_config::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn from_variables(
-        variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
-    ) -> Result<Self, Error> {
-        Reader::new().variables(variables).read()?.complete()
-    }
-
-    /// This configuration, if nothing is wrong with it.
-    pub(crate) fn complete(self) -> Result<Self, Error> {
+    /// All that is wrong.
+    pub fn complete(self) -> Result<Self, Error> {
         let problems = self.problems();
         if problems.is_empty() { Ok(self) } else { Err(Error::new(problems)) }
     }
@@ -217,12 +175,11 @@ impl Config {
     /// others, each with where it comes from in a comment. Of secrets, where they stand; paths are absolute.
     ///
     /// ```
-    /// # use access_tokens_config::Config;
-    /// # let config = Config::from_variables([
+    /// # let config = access_tokens_config::Reader::new().variables([
     /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
     /// #     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
     /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
-    /// # ])?;
+    /// # ]).read()?;
     /// let toml = config.to_toml();
     /// assert!(toml.contains("username = \"me@example.com\"  # ACCESS_TOKENS__SOURCES__SIMS__USERNAME\n"));
     /// assert!(toml.contains("timeout = \"15s\"  # default\n"));
@@ -237,12 +194,11 @@ impl Config {
     /// The same as JSON, without comments.
     ///
     /// ```
-    /// # use access_tokens_config::Config;
-    /// # let config = Config::from_variables([
+    /// # let config = access_tokens_config::Reader::new().variables([
     /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
     /// #     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
     /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
-    /// # ])?;
+    /// # ]).read()?;
     /// let json = config.to_json();
     /// assert_eq!(json.pointer("/sources/sims/password/env").and_then(|name| name.as_str()), Some("ONENCE_PASSWORD"));
     /// # Ok::<(), access_tokens_config::Error>(())

@@ -83,15 +83,17 @@ impl fmt::Display for Problem {
 /// Why there is no configuration, or no client to it: at least one [`Problem`].
 ///
 /// ```
-/// use access_tokens_config::Config;
+/// use access_tokens_config::Reader;
 ///
 /// let variables = [("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onse")];
-/// let error = Config::from_variables(variables).unwrap_err();
+/// let config = Reader::new().variables(variables).read()?;
+/// let error = config.source("sims").unwrap_err();
 /// assert_eq!(error.problems().first().map(|problem| problem.key()), Some("sources.sims.provider"));
 /// assert_eq!(
 ///     error.to_string(),
 ///     "ACCESS_TOKENS__SOURCES__SIMS__PROVIDER: must be onence or worldline; did you mean onence?"
 /// );
+/// # Ok::<(), access_tokens_config::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Vec<Problem>);

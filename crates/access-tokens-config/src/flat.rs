@@ -89,7 +89,7 @@ impl Flat {
                 },
             };
             if value.as_ref().is_ok_and(String::is_empty) {
-                empty.push(((*key).to_owned(), place));
+                empty.push((format!("sources.{}.{key}", self.source), place));
                 continue;
             }
             if !referred.contains(*variable) || matches!(place, Origin::Flag(_)) {

@@ -17,11 +17,11 @@ use crate::{
     config::{Config, Read},
     environment::{Environment, PREFIX, in_variables},
     error::{Error, Origin, Problem, add},
-    flat::{FLAT, Flags, FlatSource},
+    flat::{FLAT, Flags, Flat},
     read::{nearest, read, read_all},
     schema,
     section::Section,
-    settings::{OnenceSettings, Provider, SourceSettings, StoreSettings, WorldlineSettings},
+    settings::{OnenceSettings, Provider, SourceSettings, WorldlineSettings},
     source::Source,
     spelling::Spelling,
     store::Store,
@@ -110,7 +110,7 @@ impl Reader {
             read::<Root>(file, &of_document, "")?;
         }
         let variables = environment.settings(file.as_ref());
-        let (mut problems, empty) = (variables.problems, variables.empty);
+        let (mut problems, mut empty) = (variables.problems, variables.empty);
         let mut tree = match file {
             Some(mut file) => {
                 file.merge(variables.root);
@@ -127,16 +127,31 @@ impl Reader {
             problems.push(problem);
         }
 
-        let mut reading = Reading { environment: Arc::new(environment), folder, problems, empty };
         let referred = referred(&mut tree);
-        let flat = FLAT.iter().filter_map(|flat| {
+        let (mut flats, mut twice) = (Vec::new(), BTreeMap::new());
+        for flat in &FLAT {
             let key = format!("sources.{}", flat.source);
-            let is_named = named.contains(flat.source) && tree.get(&key).is_none();
-            Some((flat, flat.read(&reading.environment, &flags, &referred, is_named)?))
-        });
-        let flat: Vec<_> = flat.collect();
+            let other = tree.get(&key).map(|node| node.origin.clone());
+            let is_named = named.contains(flat.source) && other.is_none();
+            let Some(source) = flat.read(&environment, &flags, &referred, is_named) else { continue };
+            match other {
+                None => {
+                    problems.extend(source.problems);
+                    empty.extend(source.empty);
+                    tree.set(&key, source.node);
+                    flats.push(flat);
+                }
+                Some(place) => {
+                    let message = format!("is set here, and by {} too; remove one of the two", source.node.origin);
+                    twice.insert(flat.source, Problem::new(place, key, message));
+                }
+            }
+        }
 
-        let store = tree.get("store").map(|node| reading.store(node.clone()));
+        let mut reading = Reading { environment: Arc::new(environment), folder, problems, empty };
+        let store = tree.get("store").cloned();
+        let of_store = Spelling::new("store", None);
+        let store = store.map(|node| reading.table(node, &of_store, "store", Store::new, Store::check_settings));
         let usable = store.as_ref().filter(|store| store.problems.is_empty()).and_then(|store| store.value.clone());
         let mut sources = BTreeMap::new();
         let none = BTreeMap::new();
@@ -146,27 +161,15 @@ impl Reader {
             alike.entry(in_variables(name)).or_default().push(name);
         }
         for (name, node) in nodes {
-            let twin = alike.get(&in_variables(name)).and_then(|names| names.iter().find(|other| **other != name));
             let key = if is_name(name) { format!("sources.{name}") } else { format!("sources.{name:?}") };
-            let spelling = Spelling::new(key, None);
-            let provider = provider(name, twin.copied(), node, &spelling, nodes);
+            let is_flat = |flat: &&&Flat| flat.source == *name;
+            let spelling = Spelling::new(key, flats.iter().find(is_flat).copied());
+            let twin = alike.get(&in_variables(name)).and_then(|names| names.iter().find(|other| **other != name));
+            let provider = match twice.remove(name.as_str()) {
+                Some(problem) => Err(problem),
+                None => provider(name, twin.copied(), node, &spelling, nodes),
+            };
             sources.insert(name.clone(), reading.source(name, node.clone(), &spelling, provider, usable.as_ref()));
-        }
-        for (flat, FlatSource { node, problems, empty }) in flat {
-            let key = format!("sources.{}", flat.source);
-            if let Some(other) = sources.get_mut(flat.source) {
-                let message = format!("is set here, and by {} too; remove one of the two", node.origin);
-                other.problems = vec![Problem::new(tree.origin_of(&key).clone(), key, message)];
-                continue;
-            }
-            reading.empty.extend(empty.into_iter().map(|(setting, place)| (format!("{key}.{setting}"), place)));
-            reading.problems.extend(problems);
-            let spelling = Spelling::new(key, Some(flat));
-            let provider = read(&node, &spelling, "provider");
-            sources.insert(
-                flat.source.to_owned(),
-                reading.source(flat.source, node, &spelling, provider, usable.as_ref()),
-            );
         }
         if sources.is_empty() && reading.problems.is_empty() {
             return Err(no_source(&tree, origin).into());
@@ -198,57 +201,54 @@ struct Reading {
 }
 
 impl Reading {
-    fn store(&mut self, mut node: Node) -> Read<Store> {
-        let spelling = Spelling::new("store", None);
-        let (mut problems, consequences) = self.mend::<StoreSettings>(&mut node, &spelling, "store");
-        let section = self.section(&spelling, &mut node);
-        let settings = read(&node, &spelling, "").map_err(|problem| add(&mut problems, [Err(problem)])).ok();
-        let mut found = problems.clone();
-        let value = settings.map(|settings| Store::new(section, settings, &mut found));
-        problems.extend(found.drain(problems.len()..).filter(|problem| !consequences.contains(problem.key())));
-        Read { value, problems, consequences }
-    }
-
     /// A source whose provider is known, or why it isn't.
     fn source(
         &mut self,
         name: &str,
-        mut node: Node,
+        node: Node,
         spelling: &Spelling,
         provider: Result<Provider, Problem>,
         store: Option<&Store>,
     ) -> Read<Source> {
-        let provider = match provider {
-            Ok(provider) => provider,
-            Err(problem) => return Read { value: None, problems: vec![problem], consequences: BTreeSet::new() },
+        let source = |section, settings| Source::new(name.to_owned(), section, settings, store);
+        let check = Source::check_settings;
+        match provider {
+            Ok(Provider::Onence) => {
+                let make = |section, settings| source(section, SourceSettings::Onence(settings));
+                self.table::<OnenceSettings, _>(node, spelling, "onence", make, check)
+            }
+            Ok(Provider::Worldline) => {
+                let make = |section, settings| source(section, SourceSettings::Worldline(settings));
+                self.table::<WorldlineSettings, _>(node, spelling, "worldline", make, check)
+            }
+            Err(problem) => Read { value: None, problems: vec![problem], consequences: BTreeSet::new() },
+        }
+    }
+
+    /// What a table of this kind makes, with all that is wrong with its settings.
+    fn table<T: DeserializeOwned, V>(
+        &mut self,
+        mut node: Node,
+        spelling: &Spelling,
+        kind: &str,
+        make: impl FnOnce(Section, T) -> V,
+        check: impl FnOnce(&V) -> Vec<Result<(), Problem>>,
+    ) -> Read<V> {
+        let mut problems = self.problems_of_variables(&node, spelling, kind);
+        let (found, consequences) = read_all::<T>(&mut node, spelling, kind);
+        problems.extend(found);
+        let section = Section::new(spelling.clone(), &mut node, self.environment.clone(), self.folder.as_deref());
+        let settings = read(&node, spelling, "").map_err(|problem| add(&mut problems, [Err(problem)])).ok();
+        let value = settings.map(|settings| make(section, settings));
+        let is_news = |result: &Result<(), Problem>| {
+            result.as_ref().err().is_some_and(|problem| !consequences.contains(problem.key()))
         };
-        let (mut problems, consequences) = match provider {
-            Provider::Onence => self.mend::<OnenceSettings>(&mut node, spelling, "onence"),
-            Provider::Worldline => self.mend::<WorldlineSettings>(&mut node, spelling, "worldline"),
-        };
-        let section = self.section(spelling, &mut node);
-        let settings = match provider {
-            Provider::Onence => read(&node, spelling, "").map(SourceSettings::Onence),
-            Provider::Worldline => read(&node, spelling, "").map(SourceSettings::Worldline),
-        };
-        let settings = settings.map_err(|problem| add(&mut problems, [Err(problem)])).ok();
-        let mut found = problems.clone();
-        let value = settings.map(|settings| Source::new(name.to_owned(), section, settings, store, &mut found));
-        problems.extend(found.drain(problems.len()..).filter(|problem| !consequences.contains(problem.key())));
+        add(&mut problems, value.as_ref().map(check).into_iter().flatten().filter(is_news));
         Read { value, problems, consequences }
     }
 
-    fn section(&self, spelling: &Spelling, node: &mut Node) -> Section {
-        Section::new(spelling.clone(), node, self.environment.clone(), self.folder.as_deref())
-    }
-
-    /// As [`read_all`], with problems of variables that are of this table, empty ones among them.
-    fn mend<T: DeserializeOwned>(
-        &mut self,
-        node: &mut Node,
-        spelling: &Spelling,
-        kind: &str,
-    ) -> (Vec<Problem>, BTreeSet<String>) {
+    /// What is wrong with the variables that are of this table, and which of them are empty and mustn't be.
+    fn problems_of_variables(&mut self, node: &Node, spelling: &Spelling, kind: &str) -> Vec<Problem> {
         let of_table =
             |key: &str| key.strip_prefix(spelling.table()).and_then(|rest| rest.strip_prefix(['.'])).map(str::to_owned);
         let is_of = |problem: &Problem| problem.key() == spelling.table() || of_table(problem.key()).is_some();
@@ -263,9 +263,7 @@ impl Reading {
                 problems.push(Problem::new(place.clone(), key.clone(), message));
             }
         }
-        let (found, consequences) = read_all::<T>(node, spelling, kind);
-        problems.extend(found);
-        (problems, consequences)
+        problems
     }
 }
 

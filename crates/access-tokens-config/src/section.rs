@@ -16,7 +16,7 @@ use crate::{
     environment::Environment,
     error::{Origin, Problem, text, within},
     schema,
-    settings::{KeyPair, Span},
+    settings::Span,
     spelling::Spelling,
     tree::{Node, Value},
 };
@@ -131,10 +131,10 @@ impl Section {
     }
 
     /// Whether the settings of a key are those that are needed. `why` says what needs the certificate; none if nothing does.
-    pub(crate) fn check_key_pair(&self, under: &str, pair: KeyPair, why: Option<&str>) -> Result<(), Problem> {
-        let KeyPair { key, certificate, pkcs12, .. } = pair;
+    pub(crate) fn check_key_pair(&self, under: &str, why: Option<&str>) -> Result<(), Problem> {
         let key_of = |name: &str| within(under, name);
-        match (key, certificate, pkcs12) {
+        let is_set = |name: &str| self.is_set(&key_of(name));
+        match (is_set("key"), is_set("certificate"), is_set("pkcs12")) {
             (true, true, false) | (false, false, true) => Ok(()),
             (true, _, true) => Err(self.both(&key_of("key"), &key_of("pkcs12"))),
             (false, true, true) => Err(self.both(&key_of("certificate"), &key_of("pkcs12"))),

@@ -444,26 +444,6 @@ pub(crate) struct StoreIdentity {
     pub(crate) certificate: Reference,
 }
 
-/// Which of the settings of a private key with its certificate are there.
-#[derive(Clone, Copy)]
-pub(crate) struct KeyPair {
-    pub(crate) key: bool,
-    pub(crate) certificate: bool,
-    pub(crate) pkcs12: bool,
-    pub(crate) passphrase: bool,
-}
-
-impl AssertionSettings {
-    pub(crate) fn key_pair(&self) -> KeyPair {
-        KeyPair {
-            key: self.key.is_some(),
-            certificate: self.certificate.is_some(),
-            pkcs12: self.pkcs12.is_some(),
-            passphrase: self.passphrase.is_some(),
-        }
-    }
-}
-
 impl AssertionSettings {
     /// What the certificate is needed for.
     pub(crate) fn needs_certificate(&self) -> Option<&'static str> {
@@ -475,59 +455,40 @@ impl AssertionSettings {
     }
 }
 
-impl IdentitySettings {
-    pub(crate) fn key_pair(&self) -> KeyPair {
-        KeyPair {
-            key: self.key.is_some(),
-            certificate: self.certificate.is_some(),
-            pkcs12: self.pkcs12.is_some(),
-            passphrase: self.passphrase.is_some(),
+/// A setting that each kind of source has.
+macro_rules! of_each {
+    ($settings:expr, $field:ident) => {
+        match $settings {
+            SourceSettings::Onence(settings) => &settings.$field,
+            SourceSettings::Worldline(settings) => &settings.$field,
         }
-    }
+    };
 }
 
 impl SourceSettings {
-    pub(crate) fn policy(&self) -> &PolicySettings {
-        match self {
-            Self::Onence(settings) => &settings.policy,
-            Self::Worldline(settings) => &settings.policy,
-        }
-    }
-
-    pub(crate) fn transport(&self) -> &TransportSettings {
-        match self {
-            Self::Onence(settings) => &settings.transport,
-            Self::Worldline(settings) => &settings.transport,
-        }
+    pub(crate) fn base_url(&self) -> &str {
+        of_each!(self, base_url).as_str()
     }
 
     pub(crate) fn is_shared(&self) -> bool {
-        match self {
-            Self::Onence(settings) => settings.store,
-            Self::Worldline(settings) => settings.store,
-        }
+        *of_each!(self, store)
+    }
+
+    pub(crate) fn policy(&self) -> &PolicySettings {
+        of_each!(self, policy)
+    }
+
+    pub(crate) fn transport(&self) -> &TransportSettings {
+        of_each!(self, transport)
     }
 
     pub(crate) fn assertion(&self) -> Option<&AssertionSettings> {
-        match self {
-            Self::Onence(_) => None,
-            Self::Worldline(settings) => settings.assertion.as_ref(),
-        }
+        if let Self::Worldline(settings) = self { settings.assertion.as_ref() } else { None }
     }
 
     /// What is asked for, with spaces or commas between; empty where the provider knows no scopes.
     pub(crate) fn scopes(&self) -> Cow<'_, str> {
-        match self {
-            Self::Onence(_) => Cow::Borrowed(""),
-            Self::Worldline(settings) => settings.scopes.text(),
-        }
-    }
-
-    pub(crate) fn base_url(&self) -> &str {
-        match self {
-            Self::Onence(settings) => settings.base_url.as_str(),
-            Self::Worldline(settings) => settings.base_url.as_str(),
-        }
+        if let Self::Worldline(settings) = self { settings.scopes.text() } else { "".into() }
     }
 }
 

@@ -19,10 +19,7 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Error, Origin, Problem},
     section::{Material, Section},
-    settings::{
-        AssertionSettings, Audience, IdentitySettings, KeyId, KeyPair, OnenceSettings, Proxy, SourceSettings,
-        WorldlineSettings,
-    },
+    settings::{AssertionSettings, Audience, KeyId, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
     show,
     store::Store,
 };
@@ -30,13 +27,13 @@ use crate::{
 /// A named token source: a provider, credentials, and how to get tokens with them. A clone is a further handle on the same.
 ///
 /// ```
-/// use access_tokens_config::Config;
+/// use access_tokens_config::Reader;
 ///
-/// let config = Config::from_variables([
+/// let config = Reader::new().variables([
 ///     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
 ///     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
 ///     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__FILE", "/nowhere/1nce"),
-/// ])?;
+/// ]).read()?;
 /// let source = config.source("sims")?;
 /// assert_eq!((source.name(), source.provider()), ("sims", "onence"));
 /// assert_eq!(source.files(), [std::path::Path::new("/nowhere/1nce")]);
@@ -60,20 +57,16 @@ struct Inner {
 }
 
 impl Source {
-    /// Adds to `problems` what the types of the settings don't say.
-    pub(crate) fn new(
-        name: String,
-        section: Section,
-        settings: SourceSettings,
-        store: Option<&Store>,
-        problems: &mut Vec<Problem>,
-    ) -> Self {
+    pub(crate) fn new(name: String, section: Section, settings: SourceSettings, store: Option<&Store>) -> Self {
         let policy = settings.policy().policy();
         let store = store.filter(|_| settings.is_shared()).cloned();
         let scopes = settings.scopes().parse().unwrap_or_default();
-        let inner = Inner { name, section, settings, scopes, policy, store };
-        inner.check(problems);
-        Self(Arc::new(inner))
+        Self(Arc::new(Inner { name, section, settings, scopes, policy, store }))
+    }
+
+    /// What is wrong with the settings that their types don't say.
+    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
+        self.0.check()
     }
 
     /// Reads all that it refers to: what is wrong with that, and what is odd about it.
@@ -271,8 +264,7 @@ impl Inner {
         settings: &AssertionSettings,
         material: &Material<'_>,
     ) -> Result<ClientAssertion, Problem> {
-        let pair = settings.key_pair();
-        let refused = |error: access_tokens::Error| material.refused("assertion", pair, &error);
+        let refused = |error: access_tokens::Error| material.refused("assertion", &error);
         let of_client = |error: access_tokens::Error| self.section.refused("", &error);
         let algorithm = settings.algorithm.map(Into::into);
         let assertion = match self.signing_identity(material)? {
@@ -281,7 +273,7 @@ impl Inner {
                 algorithm.map_or(Ok(assertion.clone()), |algorithm| assertion.algorithm(algorithm)).map_err(refused)?
             }
             None => {
-                let key = material.signing_key("assertion", pair)?;
+                let key = material.signing_key("assertion")?;
                 let key = match algorithm {
                     Some(algorithm) => key.algorithm(algorithm).map_err(refused)?,
                     None => key,
@@ -306,16 +298,15 @@ impl Inner {
     /// The key with its certificate; none where there is no assertion, or a key without a certificate signs it.
     fn signing_identity(&self, material: &Material<'_>) -> Result<Option<Identity>, Problem> {
         let Some(settings) = self.settings.assertion() else { return Ok(None) };
-        let pair = settings.key_pair();
-        if pair.key && !pair.certificate {
-            match settings.needs_certificate() {
-                None => return Ok(None),
-                // A flat variable of a key takes a bundle, too.
-                Some(_) if self.section.is_flat() && material.is_bundle("assertion.key")? => {}
-                why => self.section.check_key_pair("assertion", pair, why)?,
-            }
+        let why = settings.needs_certificate();
+        if settings.key.is_some() && settings.certificate.is_none() && why.is_none() {
+            return Ok(None);
         }
-        material.identity("assertion", pair).map(Some)
+        // A flat variable of a key takes a bundle, too, which has a certificate.
+        if !(self.section.is_flat() && material.is_bundle("assertion.key")?) {
+            self.section.check_key_pair("assertion", why)?;
+        }
+        material.identity("assertion").map(Some)
     }
 
     fn transport(&self, material: &Material<'_>) -> Result<Transport, Problem> {
@@ -327,8 +318,8 @@ impl Inner {
         for index in 0..settings.roots.len() {
             transport = transport.add_roots_pem(material.roots(&format!("transport.roots[{index}]"))?);
         }
-        if let Some(pair) = self.client_pair() {
-            transport = transport.identity(material.identity("transport.identity", pair)?);
+        if settings.identity.is_some() {
+            transport = transport.identity(material.identity("transport.identity")?);
         }
         Ok(transport)
     }
@@ -342,10 +333,6 @@ impl Inner {
         };
         check_proxy(&url).map_err(|error| self.section.refused("transport", &error))?;
         Ok(Some(url))
-    }
-
-    fn client_pair(&self) -> Option<KeyPair> {
-        self.settings.transport().identity.as_ref().map(IdentitySettings::key_pair)
     }
 }
 

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Error, Problem, add, text},
     section::{Material, Section},
-    settings::{KeyPair, StoreMode, StoreSettings, StoreUrl},
+    settings::{StoreMode, StoreSettings, StoreUrl},
     show,
 };
 
@@ -27,16 +27,16 @@ use crate::{
 /// handle on the same.
 ///
 /// ```
-/// use access_tokens_config::Config;
+/// use access_tokens_config::Reader;
 ///
-/// let config = Config::from_variables([
+/// let config = Reader::new().variables([
 ///     ("ACCESS_TOKENS__STORE__URLS", "redis://redis.example:6379"),
 ///     ("ACCESS_TOKENS__STORE__NAME_KEY__FILE", "/nowhere/name_key"),
 ///     ("ACCESS_TOKENS__STORE__KEYS__FILE", "/nowhere/keys"),
 ///     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
 ///     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
 ///     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
-/// ])?;
+/// ]).read()?;
 /// let store = config.source("sims")?.store().unwrap();
 /// assert_eq!(store.servers()?, "redis://redis.example:6379");
 ///
@@ -58,11 +58,13 @@ struct Inner {
 }
 
 impl Store {
-    /// Adds to `problems` what the types of the settings don't say.
-    pub(crate) fn new(section: Section, settings: StoreSettings, problems: &mut Vec<Problem>) -> Self {
-        let inner = Inner { section, settings };
-        add(problems, inner.check());
-        Self { inner: Arc::new(inner), shared: Arc::default() }
+    pub(crate) fn new(section: Section, settings: StoreSettings) -> Self {
+        Self { inner: Arc::new(Inner { section, settings }), shared: Arc::default() }
+    }
+
+    /// What is wrong with the settings that their types don't say.
+    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
+        self.inner.check()
     }
 
     /// Reads all that it refers to: what is wrong with that, and what is odd about it.
@@ -78,7 +80,6 @@ impl Store {
     pub fn servers(&self) -> Result<String, Error> {
         let inner = &self.inner;
         let urls = inner.urls(&inner.section.material())?;
-        inner.check_urls(&urls)?;
         let urls: Vec<_> = urls.iter().map(|(_, url)| without_user(url)).collect();
         let urls = urls.join(", ");
         Ok(match (inner.settings.mode, &inner.settings.master) {
@@ -149,16 +150,10 @@ impl Inner {
     fn redis(&self, material: &Material<'_>) -> Result<RedisStore, Problem> {
         let urls = self.urls(material)?;
         self.check_urls(&urls)?;
-        let StoreSettings { username, password, sentinel_username, sentinel_password, roots, .. } = &self.settings;
+        let StoreSettings { password, sentinel_password, roots, identity, .. } = &self.settings;
         let mut redis = self.builder(urls.iter().map(|(_, url)| url.as_str()));
-        if let Some(username) = username {
-            redis = redis.username(username.as_str());
-        }
         if password.is_some() {
             redis = redis.password(material.secret("password", Setting::Password)?.as_str());
-        }
-        if let Some(username) = sentinel_username {
-            redis = redis.sentinel_username(username.as_str());
         }
         if sentinel_password.is_some() {
             let password = material.secret("sentinel_password", Setting::SentinelPassword)?;
@@ -167,8 +162,8 @@ impl Inner {
         for index in 0..roots.len() {
             redis = redis.add_roots_pem(material.roots(&format!("roots[{index}]"))?);
         }
-        if self.settings.identity.is_some() {
-            redis = redis.identity(material.identity("identity", PAIR)?);
+        if identity.is_some() {
+            redis = redis.identity(material.identity("identity")?);
         }
         redis.build().map_err(|error| self.section.refused("", &error))
     }
@@ -185,7 +180,7 @@ impl Inner {
             secret(password.is_some(), Setting::Password),
             secret(sentinel_password.is_some(), Setting::SentinelPassword),
             self.key_ring(&material).map(|_| ()),
-            identity.as_ref().map_or(Ok(()), |_| material.identity("identity", PAIR).map(|_| ())),
+            identity.as_ref().map_or(Ok(()), |_| material.identity("identity").map(|_| ())),
         ];
         let roots = (0..roots.len()).map(|index| material.roots(&format!("roots[{index}]")).map(|_| ()));
         add(&mut problems, pieces.into_iter().chain(roots));
@@ -193,14 +188,19 @@ impl Inner {
         (problems, material.into_warnings())
     }
 
-    /// Its mode and prefix, which hold for all of the URLs.
+    /// All that is known before anything is read; something stands for each password.
     fn builder<'a>(&self, urls: impl Iterator<Item = &'a str>) -> RedisStoreBuilder {
-        let redis = RedisStore::builder(urls).prefix(self.settings.prefix.as_str());
-        match (self.settings.mode, &self.settings.master) {
+        let StoreSettings { prefix, username, password, sentinel_username, sentinel_password, .. } = &self.settings;
+        let mut redis = RedisStore::builder(urls).prefix(prefix.as_str());
+        redis = match (self.settings.mode, &self.settings.master) {
             (StoreMode::Cluster, _) => redis.cluster(),
             (StoreMode::Sentinel, Some(master)) => redis.sentinel(master.as_str()),
             _ => redis,
-        }
+        };
+        redis = username.iter().fold(redis, |redis, name| redis.username(name.as_str()));
+        redis = password.iter().fold(redis, |redis, _| redis.password("-"));
+        redis = sentinel_username.iter().fold(redis, |redis, name| redis.sentinel_username(name.as_str()));
+        sentinel_password.iter().fold(redis, |redis, _| redis.sentinel_password("-"))
     }
 
     /// The URLs, each with its key, whether they are written or referred to.
@@ -239,9 +239,6 @@ impl Inner {
         })
     }
 }
-
-/// Which of the settings of the client certificate there are.
-const PAIR: KeyPair = KeyPair { key: true, certificate: true, pkcs12: false, passphrase: false };
 
 /// A URL as it may be shown. One that isn't a URL isn't.
 fn without_user(url: &str) -> String {

@@ -114,7 +114,7 @@ fn read(sources: &Value) -> (Folder, Config) {
         ("KEY", text("rsa.pkcs8-aes.pem")),
         ("CERTIFICATE", text("rsa.certificate.pem")),
     ];
-    let config = Config::read_with(path, variables).unwrap();
+    let config = support::read_with(path, variables).unwrap();
     (folder, config)
 }
 
@@ -132,7 +132,7 @@ fn without_identities(base_url: &str) -> Value {
 fn no_setting_is_missing_here() {
     let sources = sources("https://auth.example/auth");
     let (_folder, config) = read(&sources);
-    let defaults = Config::from_variables(
+    let defaults = support::from_variables(
         ["PROVIDER=onence", "USERNAME=-", "PASSWORD__ENV=P"]
             .map(|text| text.split_once('=').unwrap())
             .map(|(name, value)| (format!("ACCESS_TOKENS__SOURCES__A__{name}"), value)),
@@ -313,7 +313,7 @@ async fn in_the_cache() {
     });
     let folder = Folder::new();
     let path = folder.write("a.json", json!({ "sources": { "a": source } }).to_string());
-    let config = Config::read_with(path, [("P", "sandbox-password")]).unwrap();
+    let config = support::read_with(path, [("P", "sandbox-password")]).unwrap();
     let cache = config.source("a").unwrap().cache().unwrap();
     sandbox.fault(Endpoint::Onence, Fault::status(429).retry_after(3600).times(1)).unwrap();
     cache.token().await.unwrap_err();

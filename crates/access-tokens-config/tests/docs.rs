@@ -12,7 +12,7 @@ mod support;
 
 use std::{env, fmt::Write, fs};
 
-use access_tokens_config::{Config, schema};
+use access_tokens_config::schema;
 use serde_json::Value;
 
 use crate::support::{Folder, definition, validator};
@@ -55,7 +55,7 @@ fn examples_are_configurations() {
                 let (_, indented) = text.split_once("access-tokens.toml: |\n").unwrap();
                 let lines = indented.lines().map_while(|line| line.strip_prefix("    "));
                 let toml: Vec<_> = lines.collect();
-                Config::read_with(folder.write("a.toml", toml.join("\n")), NONE).unwrap();
+                support::read_with(folder.write("a.toml", toml.join("\n")), NONE).unwrap();
                 others += 1;
                 continue;
             }
@@ -64,7 +64,7 @@ fn examples_are_configurations() {
                     let (name, value) = line.strip_prefix("export ").unwrap().split_once('=').unwrap();
                     (name.to_owned(), value.to_owned())
                 };
-                Config::from_variables(text.lines().map(variable)).unwrap();
+                support::from_variables(text.lines().map(variable)).unwrap();
                 others += 1;
                 continue;
             }
@@ -72,7 +72,7 @@ fn examples_are_configurations() {
         };
         let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "the schema refuses\n{text}\n{errors:?}");
-        let config = Config::read_with(folder.write(name, &text), NONE);
+        let config = support::read_with(folder.write(name, &text), NONE);
         config.unwrap_or_else(|error| panic!("{error}\n{text}"));
         if language == "toml" { tomls += 1 } else { jsons += 1 }
     }

@@ -13,7 +13,7 @@ mod support;
 use std::{env, process::Command, time::Duration};
 
 use access_tokens::Policy;
-use access_tokens_config::{Config, schema};
+use access_tokens_config::schema;
 use serde_json::{Value, json};
 
 use crate::support::{Folder, settings, validator};
@@ -43,7 +43,7 @@ key_id = "sha256"
 fn merged(variables: &[(&str, &str)]) -> Value {
     let folder = Folder::new();
     let variables = variables.iter().map(|(name, value)| (format!("ACCESS_TOKENS__SOURCES__{name}"), *value));
-    Config::read_with(folder.write("a.toml", FILE), variables).unwrap().to_json()
+    support::read_with(folder.write("a.toml", FILE), variables).unwrap().to_json()
 }
 
 /// Paths in variables begin there.
@@ -104,7 +104,7 @@ fn variables_win_over_the_store_of_the_file() {
         let folder = Folder::new();
         let urls = (variable == "MODE").then_some(("ACCESS_TOKENS__STORE__URLS".to_owned(), "redis://c"));
         let variables = urls.into_iter().chain([(format!("ACCESS_TOKENS__STORE__{variable}"), value)]);
-        let merged = Config::read_with(folder.write("a.toml", format!("{STORE}{FILE}")), variables).unwrap().to_json();
+        let merged = support::read_with(folder.write("a.toml", format!("{STORE}{FILE}")), variables).unwrap().to_json();
         let shown = merged["store"].pointer(place).map(|shown| without_working_directory(&shown.to_string()));
         assert_eq!(shown, Some(expected.to_string()), "{variable}={value}");
     }
@@ -129,7 +129,7 @@ fn toml_as_it_can_be_written() {
         "\u{feff}sources.'sims' = { provider = 'onence', username = \"\\u006de\", password.env = \"\"\"P\"\"\" }\r\n";
     for (written, refresh_at) in [("1", 1.0), ("0x1", 1.0), ("+1", 1.0), ("0.7_5", 0.75), ("75e-2", 0.75)] {
         let text = sims.replace(" }", &format!(", policy.refresh_at = {written} }}"));
-        let config = Config::read_with(folder.write("a.toml", text), NONE).unwrap();
+        let config = support::read_with(folder.write("a.toml", text), NONE).unwrap();
         let json = config.to_json();
         assert_eq!(json["sources"]["sims"]["policy"]["refresh_at"], json!(refresh_at), "{written}");
         assert_eq!(json["sources"]["sims"]["username"], "me");
@@ -143,7 +143,7 @@ fn a_source_may_be_called_env() {
     let path = folder.write("a.toml", FILE.replace("my-sims", "file"));
     let variables = ["PROVIDER=onence", "USERNAME=me", "PASSWORD__ENV=P"].map(|text| text.split_once('=').unwrap());
     let variables = variables.map(|(name, value)| (format!("ACCESS_TOKENS__SOURCES__ENV__{name}"), value));
-    let config = Config::read_with(path, variables).unwrap();
+    let config = support::read_with(path, variables).unwrap();
     assert_eq!(config.sources().map(|source| source.name()).collect::<Vec<_>>(), ["env", "file", "payee"]);
 }
 
@@ -153,7 +153,10 @@ fn other_variables_are_left_alone() {
     let path = folder.write("a.toml", FILE);
     let others =
         ["ACCESS_TOKENS_CONFIG", "ACCESS_TOKENS_SOURCE", "ACCESS_TOKENSX", "PATH"].map(|name| (name, "hunter2"));
-    assert_eq!(Config::read_with(&path, others).unwrap().to_json(), Config::read_with(&path, NONE).unwrap().to_json());
+    assert_eq!(
+        support::read_with(&path, others).unwrap().to_json(),
+        support::read_with(&path, NONE).unwrap().to_json()
+    );
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn settings_arrive() {
         })
         .to_string(),
     );
-    let config = Config::read_with(path, [("P", "hunter2")]).unwrap();
+    let config = support::read_with(path, [("P", "hunter2")]).unwrap();
     let source = config.source("sims").unwrap();
     let seconds = Duration::from_secs;
     let policy = Policy::new()
@@ -226,14 +229,14 @@ fn what_is_shown() {
         ("PASSWORD", "hunter2"),
         ("PROXY", "http://me:hunter2@proxy:3128"),
     ];
-    let config = Config::read_with(path, variables).unwrap();
+    let config = support::read_with(path, variables).unwrap();
     let toml = config.to_toml();
     assert!(!toml.contains("hunter2") && !config.to_json().to_string().contains("hunter2"));
     insta::assert_snapshot!(without_working_directory(&folder.without(&toml)));
 
     // From another folder.
     let elsewhere = Folder::new();
-    let again = Config::read_with(elsewhere.write("again.toml", &toml), NONE).unwrap();
+    let again = support::read_with(elsewhere.write("again.toml", &toml), NONE).unwrap();
     assert_eq!(again.to_json(), config.to_json());
     for source in config.sources() {
         assert!(source.files().iter().all(|file| file.is_absolute()));
@@ -272,7 +275,7 @@ fn a_variable_beside_a_table_replaces_none_of_it() {
     let path = folder.write("a.toml", FILE);
     for name in ["MY_SIMS__ENV", "MY_SIMS__POLICY__FILE"] {
         let variable = format!("ACCESS_TOKENS__SOURCES__{name}");
-        let error = Config::read_with(&path, [(&*variable, "prod")]).unwrap_err();
+        let error = support::read_with(&path, [(&*variable, "prod")]).unwrap_err();
         assert!(error.to_string().starts_with(&format!("{variable}: isn't a setting")), "{error}");
     }
 }
@@ -282,7 +285,7 @@ fn a_variable_beside_a_table_replaces_none_of_it() {
 fn relative_paths_begin_where_they_were_read() {
     if env::var_os("TEST_RELATIVE").is_some() {
         let variables = [("ACCESS_TOKENS__SOURCES__PAYEE__ASSERTION__KEY__FILE", "other.pem")];
-        let config = Config::read_with("a.toml", variables).unwrap();
+        let config = support::read_with("a.toml", variables).unwrap();
         let before = (config.to_json(), config.source("payee").unwrap().files());
         env::set_current_dir("/").unwrap();
         assert_eq!((config.to_json(), config.source("payee").unwrap().files()), before);

@@ -34,7 +34,7 @@ const SECRET: &str = "client_secret = { file = \"secret\" }\n";
 fn refusal(name: &str, text: impl AsRef<[u8]>, variables: &[(&str, &str)]) -> String {
     let folder = Folder::new();
     let path = folder.write(name, text);
-    let error = Config::read_with(path, variables.iter().copied()).expect_err("it is taken");
+    let error = support::read_with(path, variables.iter().copied()).expect_err("it is taken");
     let error = folder.without(&error.to_string());
     assert!(!error.contains("hunter2"), "{error}");
     error
@@ -213,7 +213,7 @@ fn other_mistakes() {
     writeln!(report, "not UTF-8:\n    {error}").unwrap();
     insta::assert_snapshot!(report);
 
-    let error = Config::read_with("/nowhere/a.toml", NONE).unwrap_err().to_string();
+    let error = support::read_with("/nowhere/a.toml", NONE).unwrap_err().to_string();
     assert!(error.starts_with("/nowhere/a.toml: can't be read: "), "{error}");
 }
 
@@ -256,7 +256,7 @@ fn mistakes_in_variables() {
         let error = refusal("a.toml", SIMS, &variables);
         writeln!(report, "{}\n    {}", names.join(" "), error.replace('\n', "\n    ")).unwrap();
     }
-    writeln!(report, "nothing at all\n    {}", Config::from_variables(NONE).unwrap_err()).unwrap();
+    writeln!(report, "nothing at all\n    {}", support::from_variables(NONE).unwrap_err()).unwrap();
     insta::assert_snapshot!(report);
 }
 
@@ -298,7 +298,7 @@ fn variables_of_the_process() {
 fn no_source_of_that_name() {
     let folder = Folder::new();
     let path = folder.write("a.toml", format!("{SIMS}{PAYEE}{SECRET}"));
-    let config = Config::read_with(path, NONE).unwrap();
+    let config = support::read_with(path, NONE).unwrap();
     let error = folder.without(&config.source("sim").unwrap_err().to_string());
     assert_eq!(error, "a.toml: sources: there is no source \"sim\"; did you mean sims? Known here: payee, sims");
 }
@@ -335,7 +335,7 @@ fn thousands_of_sources() {
     let json = serde_json::to_string_pretty(&json!({ "sources": json })).unwrap();
     let start = Instant::now();
     for path in [folder.write("a.toml", toml), folder.write("a.json", json)] {
-        let config = Config::read_with(path, variables.iter().map(|(name, value)| (&**name, *value))).unwrap();
+        let config = support::read_with(path, variables.iter().map(|(name, value)| (&**name, *value))).unwrap();
         assert_eq!(config.sources().count(), 2_000);
         assert_eq!(config.source("sims-7").unwrap().to_json()["username"], "you");
     }

@@ -236,7 +236,7 @@ fn takes_the_stores_that_the_loader_takes() {
                 let sims = json!({ "provider": "onence", "username": "me", "password": { "env": "PASSWORD" } });
                 let config = json!({ "sources": { "sims": sims }, "store": store });
                 let folder = Folder::new();
-                let loader = Config::read_with(folder.write("a.json", config.to_string()), none);
+                let loader = support::read_with(folder.write("a.json", config.to_string()), none);
                 let taken = (validator.is_valid(&config), loader.is_ok());
                 assert_eq!(taken, (expected, expected), "{setting} = {value}: {loader:?}");
             }
@@ -248,5 +248,5 @@ fn taken_by(validator: &jsonschema::Validator, sources: &Value) -> (bool, Result
     let config = json!({ "sources": sources });
     let folder = Folder::new();
     let none: [(&str, &str); 0] = [];
-    (validator.is_valid(&config), Config::read_with(folder.write("a.json", config.to_string()), none))
+    (validator.is_valid(&config), support::read_with(folder.write("a.json", config.to_string()), none))
 }

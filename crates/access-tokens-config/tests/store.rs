@@ -146,7 +146,7 @@ fn read(folder: &Folder, store: &Value, source: &Value, at: &str) -> Config {
         ("CLIENT_KEY", text("client.key")),
         ("CLIENT_CERTIFICATE", text("client.pem")),
     ];
-    Config::read_with(path, variables).unwrap()
+    support::read_with(path, variables).unwrap()
 }
 
 fn sims(sandbox: Option<&Sandbox>) -> Value {
@@ -479,7 +479,7 @@ fn mistakes_in_what_it_refers_to() {
     let mut report = String::new();
     for (what, store) in cases {
         let text = serde_json::to_string_pretty(&json!({ "store": store, "sources": { "sims": sims(None) } })).unwrap();
-        let config = Config::read_with(folder.write("a.json", text), variables).unwrap();
+        let config = support::read_with(folder.write("a.json", text), variables).unwrap();
         let store = config.store().unwrap();
         let error = folder.without(&store.shared().unwrap_err().to_string());
         assert!(!error.contains("hunter2") && !error.contains(KEY), "{error}");

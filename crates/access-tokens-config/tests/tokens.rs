@@ -37,7 +37,7 @@ fn worldline(sandbox: &Sandbox, client_id: &str, how: &str, credentials: Value) 
 
 fn read(folder: &Folder, sources: Value, variables: &[(&str, &str)]) -> Config {
     let path = folder.write("a.json", json!({ "sources": sources }).to_string());
-    Config::read_with(path, variables.iter().copied()).unwrap()
+    support::read_with(path, variables.iter().copied()).unwrap()
 }
 
 /// The files of all credentials that the sandbox knows.
@@ -226,7 +226,7 @@ async fn mistakes_in_what_is_referred_to() {
     let mut report = String::new();
     for (what, source) in cases {
         let text = serde_json::to_string_pretty(&json!({ "sources": { "a": source } })).unwrap();
-        let config = Config::read_with(folder.write("a.json", text), variables).unwrap();
+        let config = support::read_with(folder.write("a.json", text), variables).unwrap();
         let error = config.source("a").unwrap().cache().unwrap_err();
         let error = folder.without(&error.to_string());
         assert!(!error.contains("hunter2"), "{error}");
@@ -243,7 +243,7 @@ fn outside_of_a_runtime() {
         let variables = ["PROVIDER=onence", "USERNAME=me", "PASSWORD__ENV=P"].map(|text| text.split_once('=').unwrap());
         let variables = variables.into_iter().chain([("POLICY__KEEP_WARM", warm)]);
         let variables = variables.map(|(name, value)| (format!("ACCESS_TOKENS__SOURCES__A__{name}"), value));
-        Config::from_variables(variables.chain([("P".to_owned(), "secret")])).unwrap()
+        support::from_variables(variables.chain([("P".to_owned(), "secret")])).unwrap()
     };
     assert!(source("false").source("a").unwrap().cache().is_ok());
     let error = source("true").source("a").unwrap().cache().unwrap_err().to_string();

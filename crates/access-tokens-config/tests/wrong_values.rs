@@ -9,7 +9,7 @@
 
 mod support;
 
-use access_tokens_config::{Config, Origin, schema};
+use access_tokens_config::{Origin, schema};
 use serde_json::{Value, json};
 
 use crate::support::{Folder, settings, toml, validator};
@@ -228,7 +228,7 @@ fn refused(name: &str, text: &str, line: usize, key: &str) -> Result<(String, St
     let folder = Folder::new();
     let path = folder.write(name, text);
     let none: [(&str, &str); 0] = [];
-    let error = Config::read_with(&path, none).err().ok_or("is taken")?;
+    let error = support::read_with(&path, none).err().ok_or("is taken")?;
     let [problem] = error.problems() else { return Err(format!("isn't one problem: {error}")) };
     let Origin::File { line: Some(told), .. } = problem.origin() else { return Err(format!("has no line: {error}")) };
     // Within a list on several lines, that of the item.
@@ -254,7 +254,7 @@ fn in_environment(provider: &str, key: &str, wrong: &Value) -> Option<(String, S
         }
         value => text(value),
     };
-    let error = Config::read_with(&path, [(name, value)]).err()?;
+    let error = support::read_with(&path, [(name, value)]).err()?;
     let [problem] = error.problems() else { panic!("isn't one problem: {error}") };
     assert!(matches!(problem.origin(), Origin::Variable(_)), "{error}");
     assert!(problem.key().starts_with(&key), "{error}");

@@ -113,6 +113,21 @@ impl RedisStoreBuilder {
     /// assert_eq!(error.to_string(), "the Redis URL must begin with redis:// or rediss://");
     /// ```
     pub fn build(self) -> Result<RedisStore, Error> {
+        let Checked { layout, servers, login, with_tls } = self.checked()?;
+        let tls = with_tls.then(|| tls::connector(&self.roots, self.identity.as_ref())).transpose()?;
+        let addresses = servers.into_iter().map(|server| server.address).collect();
+        Ok(RedisStore::new(self.prefix, Servers::new(Reach { layout, addresses, tls, login })))
+    }
+
+    /// Checks all settings but whether TLS can be set up, which needs root certificates on this machine.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn check(&self) -> Result<(), Error> {
+        self.checked().map(|_| ())
+    }
+
+    fn checked(&self) -> Result<Checked, Error> {
         check_prefix(&self.prefix).map_err(|error| error.with_setting(Setting::Prefix))?;
         let layout = self.layout()?;
         let default_port = if matches!(layout, Layout::Sentinel { .. }) { SENTINEL_PORT } else { PORT };
@@ -121,21 +136,18 @@ impl RedisStoreBuilder {
             server.map_err(|error| error.with_setting(Setting::Urls).with_item(item))
         };
         let servers = self.urls.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-        let tls = one_of(servers.iter().map(|server| server.tls));
-        let tls = tls.map_err(|_| of_urls("the Redis URLs must all begin with redis://, or all with rediss://"))?;
+        let with_tls = one_of(servers.iter().map(|server| server.tls));
+        let with_tls =
+            with_tls.map_err(|()| of_urls("the Redis URLs must all begin with redis://, or all with rediss://"))?;
         let login = self.login(&servers)?;
         if matches!(layout, Layout::Cluster) && login.database != 0 {
             return Err(of_urls("a Redis cluster has no databases; leave the database out of the URL"));
         }
-        let tls = match tls {
-            Some(true) => Some(tls::connector(&self.roots, self.identity.as_ref())?),
-            _ if self.roots.is_empty() && self.identity.is_none() => None,
-            _ => {
-                return Err(configuration("roots and client certificates are for TLS; use rediss:// in the Redis URL"));
-            }
-        };
-        let addresses = servers.into_iter().map(|server| server.address).collect();
-        Ok(RedisStore::new(self.prefix, Servers::new(Reach { layout, addresses, tls, login })))
+        let with_tls = with_tls.unwrap_or_default();
+        if !with_tls && !(self.roots.is_empty() && self.identity.is_none()) {
+            return Err(configuration("roots and client certificates are for TLS; use rediss:// in the Redis URL"));
+        }
+        Ok(Checked { layout, servers, login, with_tls })
     }
 
     fn layout(&self) -> Result<Layout, Error> {
@@ -173,6 +185,14 @@ impl RedisStoreBuilder {
         let login = login(&username, &password, Setting::Username, Setting::Password)?.unwrap_or_default();
         Ok(Login { database: database.unwrap_or_default(), ..login })
     }
+}
+
+/// What the settings come to.
+struct Checked {
+    layout: Layout,
+    servers: Vec<Server>,
+    login: Login,
+    with_tls: bool,
 }
 
 /// What one URL says.

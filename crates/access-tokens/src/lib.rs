@@ -46,7 +46,8 @@
 //! # Keys, and credentials that change
 //!
 //! Instead of a secret, a client can authenticate with signed [assertions](assertion::ClientAssertion). Their key and certificate
-//! are an [`Identity`], read from what banks hand out, or stay in a service or device that [signs](assertion::Signer). Whatever
+//! are an [`Identity`], read from what banks hand out; a key without a certificate is a [`SigningKey`](assertion::SigningKey); or the
+//! key stays in a service or device that [signs](assertion::Signer). Whatever
 //! comes from files or from a callback is followed by a [`RotatingEndpoint`] while the service runs.
 //!
 //! The crate `access-tokens-config` reads all of it from a configuration file and the environment.
@@ -55,7 +56,7 @@
 //!
 //! No `Debug`, `Display`, error or log of this crate shows a password, client secret, private key, assertion or token, and
 //! none of its types implements `Serialize`. Secrets are wiped from memory when they are dropped, as far as our own
-//! buffers go: what the HTTP and TLS libraries, the readers of PEM and PKCS#12, and the kernel copied on the way is theirs.
+//! buffers go: what the HTTP and TLS libraries, the reader of PKCS#12, and the kernel copied on the way is theirs.
 //!
 //! # Features
 //!

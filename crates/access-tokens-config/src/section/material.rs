@@ -12,10 +12,7 @@ use access_tokens::{Identity, SecretFile, Setting, assertion::SigningKey, root_c
 use zeroize::Zeroizing;
 
 use super::Section;
-use crate::{
-    error::{Problem, within},
-    settings::KeyPair,
-};
+use crate::error::{Problem, text, within};
 
 /// A setting that says where something is.
 pub(super) struct Reference {
@@ -99,33 +96,34 @@ impl Material<'_> {
     }
 
     /// The private key and certificate of the table at `under`.
-    pub(crate) fn identity(&self, under: &str, pair: KeyPair) -> Result<Identity, Problem> {
-        let passphrase = self.passphrase(under, pair)?;
+    pub(crate) fn identity(&self, under: &str) -> Result<Identity, Problem> {
+        let passphrase = self.passphrase(under)?;
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
-        let key = within(under, "key");
-        let identity = if pair.pkcs12 || !pair.certificate {
-            let bundle = if pair.pkcs12 { within(under, "pkcs12") } else { key };
-            Identity::from_pkcs12(self.content(&bundle)?.bytes(), passphrase.unwrap_or_default())
+        let [key, certificate, pkcs12] = ["key", "certificate", "pkcs12"].map(|name| within(under, name));
+        let is_bundle = self.section.is_set(&pkcs12);
+        let identity = if is_bundle || !self.section.is_set(&certificate) {
+            let bundle = self.content(if is_bundle { &pkcs12 } else { &key })?;
+            Identity::from_pkcs12(bundle.bytes(), passphrase.unwrap_or_default())
         } else {
-            let (key, certificate) = (self.content(&key)?, self.content(&within(under, "certificate"))?);
+            let (key, certificate) = (self.content(&key)?, self.content(&certificate)?);
             match passphrase {
                 Some(passphrase) => Identity::new_encrypted(key.bytes(), certificate.bytes(), passphrase),
                 None => Identity::new(key.bytes(), certificate.bytes()),
             }
         };
-        let identity = identity.map_err(|error| self.refused(under, pair, &error))?;
+        let identity = identity.map_err(|error| self.refused(under, &error))?;
         for warning in identity.warnings() {
-            self.warn(if pair.pkcs12 { within(under, "pkcs12") } else { within(under, "certificate") }, warning);
+            self.warn(if is_bundle { &pkcs12 } else { &certificate }, warning);
         }
         Ok(identity)
     }
 
     /// The private key of the table at `under`, where nothing needs its certificate.
-    pub(crate) fn signing_key(&self, under: &str, pair: KeyPair) -> Result<SigningKey, Problem> {
-        let passphrase = self.passphrase(under, pair)?;
+    pub(crate) fn signing_key(&self, under: &str) -> Result<SigningKey, Problem> {
+        let passphrase = self.passphrase(under)?;
         let key = self.content(&within(under, "key"))?;
         let key = SigningKey::new(key.bytes(), passphrase.as_ref().map(|passphrase| passphrase.as_str()));
-        key.map_err(|error| self.refused(under, pair, &error))
+        key.map_err(|error| self.refused(under, &error))
     }
 
     /// Whether a key without a certificate is a bundle, which has one. PEM isn't.
@@ -142,7 +140,7 @@ impl Material<'_> {
         };
         let secret = secret.map_err(|error| self.section.problem(&self.at(key), error.to_string()))?;
         if let Some(warning) = setting.warning(secret) {
-            self.warn(self.at(key), &warning);
+            self.warn(&self.at(key), &warning);
         }
         Ok(Zeroizing::new(secret.to_owned()))
     }
@@ -156,22 +154,18 @@ impl Material<'_> {
     }
 
     /// What an error of the facade says of the table at `under`, with the path of the file that it is about.
-    pub(crate) fn refused(&self, under: &str, pair: KeyPair, error: &access_tokens::Error) -> Problem {
-        let setting = match error.setting() {
-            // The flat variable of a key takes a bundle, too.
-            Some(Setting::Pkcs12) if !pair.pkcs12 => Setting::Key,
-            Some(Setting::Passphrase) if !pair.passphrase => {
-                if pair.pkcs12 {
-                    Setting::Pkcs12
-                } else {
-                    Setting::Key
-                }
-            }
-            Some(setting) => setting,
-            None => return self.section.refused(under, error),
-        };
+    pub(crate) fn refused(&self, under: &str, error: &access_tokens::Error) -> Problem {
+        let Some(setting) = error.setting() else { return self.section.refused(under, error) };
         let key = within(under, setting.key());
-        self.section.problem(&key, self.with_path(&key, crate::error::text(error)))
+        let is_set = |name: &str| self.section.is_set(&within(under, name));
+        let key = match setting {
+            // A bundle is in the flat variable of a key too, and a passphrase that isn't there belongs to either.
+            Setting::Pkcs12 | Setting::Passphrase if !self.section.is_set(&key) => {
+                within(under, if is_set("pkcs12") { "pkcs12" } else { "key" })
+            }
+            _ => key,
+        };
+        self.section.problem(&key, self.with_path(&key, text(error)))
     }
 
     /// What was odd so far.
@@ -187,12 +181,13 @@ impl Material<'_> {
         }
     }
 
-    fn passphrase(&self, under: &str, pair: KeyPair) -> Result<Option<Zeroizing<String>>, Problem> {
-        pair.passphrase.then(|| self.secret(&within(under, "passphrase"), Setting::Passphrase)).transpose()
+    fn passphrase(&self, under: &str) -> Result<Option<Zeroizing<String>>, Problem> {
+        let key = within(under, "passphrase");
+        self.section.is_set(&key).then(|| self.secret(&key, Setting::Passphrase)).transpose()
     }
 
-    fn warn(&self, key: String, warning: &str) {
-        let warning = self.section.problem(&key, warning);
+    fn warn(&self, key: &str, warning: &str) {
+        let warning = self.section.problem(key, warning);
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&warning) {
             warnings.push(warning);
@@ -242,7 +237,7 @@ impl Material<'_> {
                     let _ = pipe.set(file.clone());
                 }
                 if let Some(warning) = file.warning() {
-                    self.warn(reference.at.clone(), warning);
+                    self.warn(&reference.at, warning);
                 }
                 Ok(Content::File(file))
             }

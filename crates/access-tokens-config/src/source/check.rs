@@ -15,8 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Inner {
-    /// Adds to `problems` whatever is wrong with the settings, but for those that have a problem already.
-    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+    pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
         let mut all = vec![self.check_base_url()];
         match &self.settings {
             SourceSettings::Onence(settings) => all.push(self.check_username(settings)),
@@ -24,7 +23,7 @@ impl Inner {
         }
         all.extend(self.check_policy());
         all.extend(self.check_transport());
-        add(problems, all);
+        all
     }
 
     /// Reads all that the settings refer to. Returns what is wrong with it, and what is odd about it.
@@ -36,7 +35,8 @@ impl Inner {
         };
         let roots = 0..self.settings.transport().roots.len();
         let roots = roots.map(|index| material.roots(&format!("transport.roots[{index}]")).map(|_| ()));
-        let client = self.client_pair().map(|pair| material.identity("transport.identity", pair).map(|_| ()));
+        let client = self.settings.transport().identity.as_ref();
+        let client = client.map(|_| material.identity("transport.identity").map(|_| ()));
         add(&mut problems, [credentials, self.proxy(&material).map(|_| ())].into_iter().chain(roots).chain(client));
         if problems.is_empty() {
             add(&mut problems, [self.client().map(|_| ())]);
@@ -80,7 +80,6 @@ impl Inner {
     }
 
     fn check_assertion(&self, settings: &AssertionSettings) -> Vec<Result<(), Problem>> {
-        let pair = settings.key_pair();
         // Whether a key is a bundle is known when it is read.
         let why = settings.needs_certificate().filter(|_| !self.section.is_flat());
         let text = |setting: Setting, text: Option<&str>| {
@@ -88,7 +87,7 @@ impl Inner {
             checked.map_err(|error| self.section.refused("assertion", &error))
         };
         vec![
-            self.section.check_key_pair("assertion", pair, why),
+            self.section.check_key_pair("assertion", why),
             self.section.check_span("assertion.lifetime", settings.lifetime, SECOND..=HOUR, "from 1s to 1h"),
             text(Setting::KeyId, settings.key_id.text()),
             text(Setting::Audience, settings.audience.text()),
@@ -147,9 +146,8 @@ impl Inner {
         if let Some(Proxy::Url(url)) = &transport.proxy {
             all.push(self.check_written_proxy(url));
         }
-        if let Some(identity) = &transport.identity {
-            let why = Some("the key needs its certificate");
-            all.push(self.section.check_key_pair("transport.identity", identity.key_pair(), why));
+        if transport.identity.is_some() {
+            all.push(self.section.check_key_pair("transport.identity", Some("the key needs its certificate")));
         }
         // The longer one would do nothing; as a default it may.
         if self.section.is_set(timeout) {

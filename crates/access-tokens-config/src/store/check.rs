@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use access_tokens::Setting;
-use access_tokens_redis::RedisStore;
 use zeroize::Zeroizing;
 
 use super::Inner;
@@ -18,36 +17,19 @@ const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Inner {
     pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
-        let settings = &self.settings;
-        let refused = |error: access_tokens::Error| self.section.refused("", &error);
-        let prefix = RedisStore::builder(["redis://redis"]).prefix(settings.prefix.as_str()).build();
-        let names = [
-            (Setting::Master, &settings.master),
-            (Setting::Username, &settings.username),
-            (Setting::SentinelUsername, &settings.sentinel_username),
-        ];
-        let names = names.map(|(setting, name)| name.as_ref().map_or(Ok(()), |name| setting.check(name.as_str())));
         let range = LEAST_TIMEOUT..=MOST_TIMEOUT;
-        let mut all = vec![
-            prefix.map(|_| ()).map_err(refused),
-            self.section.check_span("timeout", settings.timeout, range, "from 10ms to 2s"),
-            self.check_mode(),
-        ];
-        all.extend(names.map(|checked| checked.map_err(refused)));
-        let urls = settings.urls.keyed("urls");
-        let written = urls.iter().filter_map(|(key, url)| match url {
-            StoreUrl::Url(url) => Some((key.clone(), Zeroizing::new(url.clone()))),
-            StoreUrl::Reference(_) => None,
-        });
-        let written: Vec<_> = written.collect();
-        let each: Vec<_> = written.iter().map(|(key, url)| self.check_written(key, url)).collect();
-        let is_written = written.len() == urls.len() && each.iter().all(Result::is_ok);
-        all.extend(each);
-        if is_written {
-            // Otherwise they are checked together once all are read.
-            let password = settings.username.is_none() || settings.password.is_some();
-            let missing = || self.section.problem("password", "is missing; username needs its password");
-            all.push(if password { Ok(()) } else { Err(missing()) });
+        let timeout = self.section.check_span("timeout", self.settings.timeout, range, "from 10ms to 2s");
+        let mut all = vec![timeout, self.check_mode()];
+        let urls = self.settings.urls.keyed("urls");
+        let mut written = Vec::new();
+        for (key, url) in &urls {
+            if let StoreUrl::Url(url) = url {
+                all.push(self.check_written(key, url));
+                written.push((key.clone(), Zeroizing::new(url.clone())));
+            }
+        }
+        // Otherwise they are checked together once all are read.
+        if written.len() == urls.len() {
             all.push(self.check_urls(&written));
         }
         all
@@ -70,10 +52,6 @@ impl Inner {
                     return Err(self.section.problem(key, message));
                 }
             }
-        }
-        if settings.sentinel_username.is_some() && settings.sentinel_password.is_none() {
-            let message = "is missing; the user name for the sentinels needs its password";
-            return Err(self.section.problem("sentinel_password", message));
         }
         if settings.mode == StoreMode::Single && settings.urls.keyed("urls").len() > 1 {
             let message = format!("several need {mode} to be cluster or sentinel; set that, or keep one URL");
@@ -100,34 +78,19 @@ impl Inner {
 
     /// The URLs themselves, and whether they fit to each other and to what is set beside them.
     pub(super) fn check_urls(&self, urls: &[(String, Zeroizing<String>)]) -> Result<(), Problem> {
-        // TLS is left out where it doesn't matter: it can't be set up on a machine without roots.
-        let without_tls: Vec<_> = urls.iter().map(|(_, url)| Zeroizing::new(without_tls(url))).collect();
-        for ((key, _), url) in urls.iter().zip(&without_tls) {
-            let alone = RedisStore::builder([url.as_str()]).build();
-            alone.map_err(|error| self.section.problem(key, error.to_string()))?;
-        }
-        let tls = urls.iter().filter(|(_, url)| is_tls(url)).count();
-        if tls > 0 && tls < urls.len() {
-            return Err(self.section.problem("urls", "must all begin with redis://, or all with rediss://"));
-        }
+        self.builder(urls.iter().map(|(_, url)| url.as_str())).check().map_err(|error| {
+            let item = error.item().and_then(|item| urls.get(item));
+            match error.setting() {
+                Some(Setting::Urls) => self.section.problem(item.map_or("urls", |(key, _)| key), text(&error)),
+                _ => self.section.refused("", &error),
+            }
+        })?;
+        let with_tls = urls.iter().any(|(_, url)| url.starts_with("rediss:") || url.starts_with("valkeys:"));
         let of_tls = [("roots", !self.settings.roots.is_empty()), ("identity", self.settings.identity.is_some())];
-        if let Some((key, _)) = of_tls.iter().find(|(_, is_set)| *is_set && tls == 0) {
+        if let Some((key, _)) = of_tls.iter().find(|(_, is_set)| *is_set && !with_tls) {
             let urls = self.section.name("urls");
             return Err(self.section.problem(key, format!("is for TLS; use rediss:// in {urls}, or remove this")));
         }
-        let together = self.builder(without_tls.iter().map(|url| url.as_str())).build();
-        together.map(|_| ()).map_err(|error| self.section.problem("urls", text(&error)))
-    }
-}
-
-fn is_tls(url: &str) -> bool {
-    let scheme = url.trim_start().split("://").next().unwrap_or_default().to_ascii_lowercase();
-    ["rediss", "valkeys"].contains(&&*scheme)
-}
-
-fn without_tls(url: &str) -> String {
-    match url.split_once("://").filter(|_| is_tls(url)) {
-        Some((_, rest)) => format!("redis://{rest}"),
-        None => url.to_owned(),
+        Ok(())
     }
 }

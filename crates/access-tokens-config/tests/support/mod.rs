@@ -6,7 +6,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use access_tokens_config::{Config, Error, Reader};
 use serde_json::Value;
+
+/// A file with these variables on top, and nothing wrong with any of it.
+pub(crate) fn read_with(
+    path: impl AsRef<Path>,
+    variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> Result<Config, Error> {
+    Reader::new().file(path.as_ref()).variables(variables).read()?.complete()
+}
+
+/// The same without a file.
+pub(crate) fn from_variables(
+    variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> Result<Config, Error> {
+    Reader::new().variables(variables).read()?.complete()
+}
 
 /// A folder for configurations, and messages without its name.
 pub(crate) struct Folder(tempfile::TempDir);

@@ -41,6 +41,9 @@ pub(super) enum Kind {
     CertificateRequest,
     PublicKey,
     EcParameters,
+    Base64 {
+        is_of_pem: bool,
+    },
     /// By its label.
     Other(Option<String>),
 }
@@ -64,7 +67,11 @@ pub(super) fn items(named: &Named<'_>) -> Result<Vec<Item>, Error> {
     if !pem::is_pem(bytes) {
         let der = without_padding(bytes);
         let der = Zeroizing::new(der.to_vec());
-        return Ok(vec![Item { place: named.name(), kind: Kind::of(None, &der), der }]);
+        let kind = match Kind::of(None, &der) {
+            Kind::Other(None) => base64(bytes),
+            kind => kind,
+        };
+        return Ok(vec![Item { place: named.name(), kind, der }]);
     }
     let sections = pem::sections(named)?.into_iter().enumerate();
     let item = |(index, section): (usize, pem::Section)| {
@@ -76,6 +83,15 @@ pub(super) fn items(named: &Named<'_>) -> Result<Vec<Item>, Error> {
         Item { place: named.place("section", index), kind, der }
     };
     Ok(sections.map(item).collect())
+}
+
+/// Base64 that should have been decoded, or that has lost its `BEGIN` and `END`.
+fn base64(bytes: &[u8]) -> Kind {
+    match pem::decoded(bytes) {
+        Some(decoded) if pem::is_pem(&decoded) => Kind::Base64 { is_of_pem: true },
+        Some(decoded) if Kind::of(None, &decoded) != Kind::Other(None) => Kind::Base64 { is_of_pem: false },
+        _ => Kind::Other(None),
+    }
 }
 
 impl Item {
@@ -99,6 +115,7 @@ impl Item {
             Kind::Pkcs12 => "a PKCS#12 bundle".to_owned(),
             Kind::JavaKeyStore(name) => (*name).to_owned(),
             Kind::EcParameters => "EC PARAMETERS".to_owned(),
+            Kind::Base64 { .. } => "base64".to_owned(),
             Kind::Other(label) => label.clone().unwrap_or_default(),
         }
     }
@@ -175,6 +192,8 @@ impl Kind {
             (Self::OldEncryptedKey, _) => {
                 "is encrypted in OpenSSL's old way; convert it with openssl pkcs8 -topk8 -v2 aes256 -in a.pem -out b.pem"
             }
+            (Self::Base64 { is_of_pem: true }, _) => "is base64 of PEM; decode it",
+            (Self::Base64 { is_of_pem: false }, _) => "is base64 without its BEGIN and END lines; copy the whole of it",
             (Self::OpenSshKey { is_ed25519: false }, _) => {
                 "is a private key in OpenSSH's own form; convert a copy with ssh-keygen -p -m PKCS8 -f COPY"
             }

@@ -72,13 +72,15 @@ pub(super) fn sections(named: &Named<'_>) -> Result<Vec<Section>, Error> {
     }
 }
 
-/// None unless it is short, visible and of one line: messages repeat it.
+/// None unless it looks like a label: messages repeat it, and in its place may be a part of the key.
 fn label_of(bytes: &[u8]) -> Option<&str> {
-    let is_label = bytes.len() <= 64 && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_label =
+        bytes.len() <= 64 && bytes.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-'));
     std::str::from_utf8(bytes).ok().filter(|_| is_label)
 }
 
-fn decoded(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+/// Base64 with any white space, also where it is written as `\n`.
+pub(super) fn decoded(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     // As large as they get at the start: growing would leave copies of a key behind.
     let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
     let mut is_escape = false;

@@ -66,6 +66,8 @@ impl Identity {
 /// p12-keystore reads only DER, knows no PBMAC1 (RFC 9579), and takes an empty passphrase to be two zero bytes, where some programs
 /// write none (RFC 7292 appendix B.1). In these cases it gets the bundle in DER and without its MAC. The MAC protects nothing
 /// anyway: a bundle without one is valid, and whoever changes a bundle can remove it.
+///
+/// Still unsupported is an empty passphrase without bytes where the content is encrypted in PKCS#12's own way (PBES1).
 fn open(bundle: &[u8], named: &Named<'_>, passphrase: &str) -> Result<Pkcs12Archive, Error> {
     let damaged = || {
         named.error(
@@ -101,6 +103,12 @@ fn open(bundle: &[u8], named: &Named<'_>, passphrase: &str) -> Result<Pkcs12Arch
             "it is encrypted in a way that isn't supported; convert it with \
              openssl pkcs12 -legacy -in a.p12 -out b.pem && openssl pkcs12 -export -in b.pem -out b.p12",
         ),
+        // A `BMPString` can't have it.
+        _ if passphrase.chars().any(|c| c > '\u{ffff}') => {
+            let what =
+                "the passphrase holds a character beyond U+FFFF, which isn't supported; export it with another one";
+            named.error(what).with_setting(Setting::Passphrase)
+        }
         _ => damaged(),
     })
 }
