@@ -52,8 +52,8 @@ impl Environment {
                     Err(_) => settings.problems.push(Problem::new(origin, key, "isn't UTF-8")),
                     Ok(value) => {
                         // In order of name, the variable of a whole table comes before those of its parts.
-                        let levels = key.match_indices('.').filter_map(|(at, _)| settings.root.get(key.get(..at)?));
-                        match levels.filter(|node| node.table().is_none()).last() {
+                        let mut levels = key.match_indices('.').filter_map(|(at, _)| settings.root.get(key.get(..at)?));
+                        match levels.find(|node| node.table().is_none()) {
                             None => settings.root.set(&key, Node { origin, value: Value::Variable(value) }),
                             Some(whole) => {
                                 let message =

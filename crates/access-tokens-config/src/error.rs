@@ -80,6 +80,8 @@ impl fmt::Display for Problem {
     }
 }
 
+impl StdError for Problem {}
+
 /// Why there is no configuration, or no client to it: at least one [`Problem`].
 ///
 /// ```

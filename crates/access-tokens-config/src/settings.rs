@@ -2,14 +2,14 @@
 
 mod value;
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use access_tokens::{Policy, assertion, onence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::value::{
-    Audience, Bundle, FilePath, Filled, KeyId, OneOrMore, Proxy, Reference, ScopeList, Span, StoreUrl,
+    Audience, Bundle, FilePath, Filled, KeyId, OneOrMore, Proxy, Reference, ScopeText, Span, StoreUrl,
 };
 
 /// Token sources for access-tokens.
@@ -49,24 +49,10 @@ pub(crate) enum SourceSettings {
     Worldline(WorldlineSettings),
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Provider {
     Onence,
-    Worldline,
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub(crate) enum IsOnence {
-    Onence,
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub(crate) enum IsWorldline {
     Worldline,
 }
 
@@ -83,7 +69,8 @@ const USERNAME: &str =
 #[serde(deny_unknown_fields)]
 pub(crate) struct OnenceSettings {
     /// Whose tokens these are: `onence` for 1NCE, `worldline` for Worldline Open Banking.
-    provider: IsOnence,
+    #[schemars(with = "String", extend("const" = "onence"))]
+    provider: Provider,
     /// The URL before `/oauth/token`: `https`, or `http` to this machine.
     #[serde(default = "onence_base_url")]
     #[schemars(regex(pattern = BASE_URL))]
@@ -118,7 +105,8 @@ fn onence_base_url() -> Filled {
 #[schemars(extend("oneOf" = [{ "required": ["client_secret"] }, { "required": ["assertion"] }]))]
 pub(crate) struct WorldlineSettings {
     /// Whose tokens these are: `onence` for 1NCE, `worldline` for Worldline Open Banking.
-    provider: IsWorldline,
+    #[schemars(with = "String", extend("const" = "worldline"))]
+    provider: Provider,
     /// The URL before `/realms`, which ends in `/auth`, as given at onboarding: `https`, or `http` to this machine.
     #[schemars(regex(pattern = BASE_URL), example = "https://auth.example/auth")]
     pub(crate) base_url: Filled,
@@ -128,9 +116,9 @@ pub(crate) struct WorldlineSettings {
     /// The client id, as given at onboarding.
     #[schemars(example = "Worldline-000021")]
     pub(crate) client_id: Filled,
-    /// The scopes to ask for: a list, or a text with spaces between.
+    /// The scopes to request: a list, or a text with spaces or commas between.
     #[schemars(extend("examples" = [["VOP", "WERO"]]))]
-    pub(crate) scopes: ScopeList,
+    pub(crate) scopes: OneOrMore<ScopeText>,
     /// Where the client secret stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_secret: Option<Reference>,
@@ -438,9 +426,9 @@ pub(crate) enum StoreMode {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreIdentity {
-    /// Where the private key stands: PEM, not encrypted; PKCS#8, PKCS#1 or SEC1.
+    /// Where the private key stands: PEM or DER, not encrypted; PKCS#8, PKCS#1 or SEC1.
     pub(crate) key: Reference,
-    /// Where its certificate stands, with its chain: PEM.
+    /// Where its certificate stands, with its chain: PEM or DER.
     pub(crate) certificate: Reference,
 }
 
@@ -486,9 +474,9 @@ impl SourceSettings {
         if let Self::Worldline(settings) = self { settings.assertion.as_ref() } else { None }
     }
 
-    /// What is asked for, with spaces or commas between; empty where the provider knows no scopes.
-    pub(crate) fn scopes(&self) -> Cow<'_, str> {
-        if let Self::Worldline(settings) = self { settings.scopes.text() } else { "".into() }
+    /// Each text of scopes with its key; none where the provider knows no scopes.
+    pub(crate) fn scopes(&self) -> Vec<(String, &ScopeText)> {
+        if let Self::Worldline(settings) = self { settings.scopes.keyed("scopes") } else { Vec::new() }
     }
 }
 

@@ -2,11 +2,7 @@
 
 mod check;
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{error::Error as StdError, fmt, path::PathBuf, sync::Arc};
 
 use access_tokens::{
     ErrorKind, Identity, Policy, RotatingEndpoint, Scopes, Setting, TokenCache, TokenEndpoint, Transport,
@@ -60,7 +56,8 @@ impl Source {
     pub(crate) fn new(name: String, section: Section, settings: SourceSettings, store: Option<&Store>) -> Self {
         let policy = settings.policy().policy();
         let store = store.filter(|_| settings.is_shared()).cloned();
-        let scopes = settings.scopes().parse().unwrap_or_default();
+        let scopes: Vec<_> = settings.scopes().into_iter().map(|(_, text)| text.as_str()).collect();
+        let scopes = scopes.join(" ").parse().unwrap_or_default();
         Self(Arc::new(Inner { name, section, settings, scopes, policy, store }))
     }
 
@@ -155,14 +152,11 @@ impl Source {
     /// # Errors
     /// What can't be read, isn't what it is to be, or makes no client.
     pub fn endpoint(&self) -> Result<RotatingEndpoint, Error> {
-        // The facade's errors have no place, so the last problem is kept beside them.
-        let last = Arc::new(Mutex::new(None));
-        let (inner, problem) = (self.0.clone(), last.clone());
+        let inner = self.0.clone();
         let build = move || {
-            inner.client().map_err(|found| {
-                let error = access_tokens::Error::new(ErrorKind::Configuration, found.to_string());
-                *problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-                error
+            inner.client().map_err(|problem| {
+                let message = "what the settings of the source refer to can't be used";
+                access_tokens::Error::new(ErrorKind::Configuration, message).with_source(problem)
             })
         };
         let files = self.files();
@@ -171,8 +165,8 @@ impl Source {
             false => RotatingEndpoint::watching(files, build),
         };
         endpoint.map_err(|error| {
-            let problem = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-            problem.unwrap_or_else(|| self.0.section.refused("", &error)).into()
+            let problem = StdError::source(&error).and_then(|source| source.downcast_ref::<Problem>());
+            problem.cloned().unwrap_or_else(|| self.0.section.refused("", &error)).into()
         })
     }
 

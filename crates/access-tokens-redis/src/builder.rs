@@ -144,7 +144,7 @@ impl RedisStoreBuilder {
             return Err(of_urls("a Redis cluster has no databases; leave the database out of the URL"));
         }
         let with_tls = with_tls.unwrap_or_default();
-        if !with_tls && !(self.roots.is_empty() && self.identity.is_none()) {
+        if !(with_tls || self.roots.is_empty() && self.identity.is_none()) {
             return Err(configuration("roots and client certificates are for TLS; use rediss:// in the Redis URL"));
         }
         Ok(Checked { layout, servers, login, with_tls })

@@ -310,7 +310,7 @@ macro_rules! deserialize_choice {
     )+};
 }
 
-deserialize_choice!(Reference, Bundle, Proxy, StoreUrl, KeyId, Audience);
+deserialize_choice!(Reference, Bundle, Proxy, StoreUrl, KeyId, Audience, ScopeText);
 
 /// A value, or a list of them.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -318,7 +318,7 @@ deserialize_choice!(Reference, Bundle, Proxy, StoreUrl, KeyId, Audience);
 #[schemars(inline)]
 pub(crate) enum OneOrMore<T> {
     One(T),
-    More(#[schemars(length(min = 1, max = 16))] Vec<T>),
+    More(#[schemars(length(min = 1))] Vec<T>),
 }
 
 impl<T> OneOrMore<T> {
@@ -341,7 +341,7 @@ impl<'de, T: Choice + Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
             type Value = OneOrMore<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}, or a list of 1 to 16 of them", T::EXPECTED)
+                write!(f, "{}, or a list of them that isn't empty", T::EXPECTED)
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OneOrMore<T>, E> {
@@ -357,10 +357,7 @@ impl<'de, T: Choice + Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
                 while let Some(value) = list.next_element()? {
                     values.push(value);
                 }
-                match values.len() {
-                    1..=16 => Ok(OneOrMore::More(values)),
-                    length => Err(A::Error::invalid_length(length, &self)),
-                }
+                if values.is_empty() { Err(A::Error::invalid_length(0, &self)) } else { Ok(OneOrMore::More(values)) }
             }
         }
 
@@ -369,58 +366,27 @@ impl<'de, T: Choice + Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
     }
 }
 
-/// Scopes as they were written: a list, or a text with spaces between.
+/// Scopes with spaces or commas between.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum ScopeList {
-    Text(#[schemars(regex(pattern = r#"^ *[!#-\[\]-~]+( +[!#-\[\]-~]+)* *$"#))] String),
-    List(#[schemars(length(min = 1), inner(regex(pattern = r#"^ *[!#-\[\]-~]+( +[!#-\[\]-~]+)* *$"#)))] Vec<String>),
-}
+#[schemars(inline)]
+pub(crate) struct ScopeText(#[schemars(regex(pattern = r#"^[ ,]*[!#-+\--\[\]-~][ !#-\[\]-~]*$"#))] String);
 
-impl ScopeList {
-    pub(crate) fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => text.into(),
-            Self::List(list) => list.join(" ").into(),
-        }
+impl Choice for ScopeText {
+    const EXPECTED: &'static str = "a text of scopes";
+    const KEYS: &'static [&'static str] = &[];
+
+    fn word(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
     }
 
-    /// Whether there is a scope in each item, and nothing but spaces between.
-    pub(crate) fn is_plain(&self) -> bool {
-        let plain = |text: &str| text.contains(|c| c != ' ') && !text.contains(|c: char| c.is_whitespace() && c != ' ');
-        match self {
-            Self::Text(text) => plain(text),
-            Self::List(list) => list.iter().all(|item| plain(item)),
-        }
+    fn entry<'de, A: MapAccess<'de>>(_: &'static str, _: &mut A) -> Result<Self, A::Error> {
+        Err(A::Error::custom(format!("must be {}", Self::EXPECTED)))
     }
 }
 
-impl<'de> Deserialize<'de> for ScopeList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrList;
-
-        impl<'de> Visitor<'de> for TextOrList {
-            type Value = ScopeList;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("scopes, as a list or as a text with spaces between")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<ScopeList, E> {
-                Ok(ScopeList::Text(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ScopeList, A::Error> {
-                let mut scopes = Vec::new();
-                while let Some(scope) = list.next_element()? {
-                    scopes.push(scope);
-                }
-                Ok(ScopeList::List(scopes))
-            }
-        }
-
-        // As a list, for that is what a variable with commas is.
-        deserializer.deserialize_seq(TextOrList)
+impl ScopeText {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -60,13 +60,12 @@ impl Inner {
         let refused = |error: access_tokens::Error| self.section.refused("", &error);
         let realm = Realm::new(settings.realm.as_str()).map(|_| ()).map_err(refused);
         let client_id = Setting::ClientId.check(settings.client_id.as_str()).map_err(refused);
-        let scopes = match settings.scopes.text().parse::<Scopes>() {
-            Err(error) => Err(refused(error)),
-            Ok(scopes) if scopes.is_empty() || !settings.scopes.is_plain() => {
-                Err(self.section.problem("scopes", "must be one scope or more, such as VOP, in each text"))
-            }
-            Ok(_) => Ok(()),
-        };
+        let scopes =
+            settings.scopes.keyed("scopes").into_iter().map(|(key, text)| match text.as_str().parse::<Scopes>() {
+                Err(error) => Err(self.section.problem(&key, error.to_string())),
+                Ok(scopes) if scopes.is_empty() => Err(self.section.problem(&key, "must hold a scope, such as VOP")),
+                Ok(_) => Ok(()),
+            });
         let credentials = match (&settings.client_secret, &settings.assertion) {
             (Some(_), Some(_)) => Err(self.section.both("client_secret", "assertion")),
             (None, None) => {
@@ -76,7 +75,7 @@ impl Inner {
             _ => Ok(()),
         };
         let assertion = settings.assertion.iter().flat_map(|assertion| self.check_assertion(assertion));
-        [realm, client_id, scopes, credentials].into_iter().chain(assertion).collect()
+        [realm, client_id, credentials].into_iter().chain(scopes).chain(assertion).collect()
     }
 
     fn check_assertion(&self, settings: &AssertionSettings) -> Vec<Result<(), Problem>> {
