@@ -325,8 +325,8 @@ fn onences_base_url_is_the_specs_server() {
 fn a_relative_base_url_is_refused() {
     let relative = upstream("worldline").pointer("/servers/0/url").unwrap().as_str().unwrap().to_owned();
     let cases = [
-        (relative.as_str(), "isn't one"),
-        ("", "isn't one"),
+        (relative.as_str(), "isn't a URL; write it in full"),
+        ("", "is empty"),
         ("http://api.example/auth", "must be https"),
         ("http://127.0.0.1.example/auth", "must be https"),
         ("http://localhost.example/auth", "must be https"),

@@ -72,8 +72,8 @@ fn settings_that_wont_do_are_refused_before_anything_is_sent() {
         (Transport::new().proxy("ftp://127.0.0.1:1"), "proxy must be"),
         (Transport::new().proxy("socks5://127.0.0.1:1"), "proxy must be"),
         (Transport::new().proxy("htpp://127.0.0.1:1"), "proxy must be"),
-        (Transport::new().proxy("127.0.0.1:1"), "proxy must be"),
-        (Transport::new().proxy("http://"), "proxy must be"),
+        (Transport::new().proxy("127.0.0.1:1"), "proxy isn't a URL; write it in full, as in http://host:port"),
+        (Transport::new().proxy("http://"), "proxy isn't a URL"),
         (Transport::new().add_roots_pem(""), "the root certificates: it is empty"),
         (Transport::new().add_roots_pem("nonsense"), "the root certificates: it isn't an X.509 certificate"),
     ];

@@ -225,7 +225,12 @@ impl<T> Read<T> {
     fn checked(&self, check: impl FnOnce(&T) -> (Vec<Problem>, Vec<Problem>)) -> Checked {
         let (material, warnings) = self.value.as_ref().map(check).unwrap_or_default();
         let mut problems = self.problems.clone();
-        let of_material = material.into_iter().filter(|problem| !self.consequences.contains(problem.key()));
+        let is_consequence = |problem: &Problem| {
+            let rest = |key: &String| problem.key().strip_prefix(key).map(str::to_owned);
+            let mut rests = self.consequences.iter().filter_map(rest);
+            rests.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let of_material = material.into_iter().filter(|problem| !is_consequence(problem));
         add(&mut problems, of_material.map(Err));
         Checked { problems, warnings }
     }

@@ -106,7 +106,7 @@ pub(crate) fn in_variables(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// The key that a variable sets. If it sets none: the key of the table that it was meant for, and what is wrong.
+/// The key that a variable sets. If it sets none: the key that it was meant for, and what is wrong.
 fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String, String)> {
     let refused = |message: String| Err((String::new(), message));
     if name.chars().any(|c| c.is_ascii_lowercase()) {
@@ -121,9 +121,9 @@ fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String,
         [first, key @ ..] if first == "store" => key.is_empty() || is_known("store", &key.join(".")),
         _ => false,
     };
-    if !is_setting && let Some((table, meant)) = meant(name, named) {
+    if !is_setting && let Some((key, meant)) = meant(name, named) {
         let message = format!("isn't a setting, since two underscores stand between levels; did you mean {meant}?");
-        return Err((table, message));
+        return Err((key, message));
     }
     if rest.is_none() {
         return refused(format!(
@@ -148,7 +148,7 @@ fn is_known(kind: &str, key: &str) -> bool {
     settings.contains_key(key) || settings.range(format!("{key}.")..).next().is_some_and(|(of, _)| of.starts_with(key))
 }
 
-/// The table and the variable that was meant, where single underscores stand between levels.
+/// The key and the variable that were meant, where single underscores stand between levels.
 fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<(String, String)> {
     let single = |key: &str| key.replace('.', "_");
     let mut rest = name.strip_prefix("ACCESS_TOKENS")?.trim_start_matches('_').to_ascii_lowercase();
@@ -158,7 +158,7 @@ fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<(String, String)>
     let variable = |levels: &str| format!("{PREFIX}{}", levels.replace('.', "__").to_ascii_uppercase());
     if let Some(rest) = rest.strip_prefix("store_") {
         let key = schema::settings("store").keys().find(|key| single(key) == rest)?;
-        return Some(("store".to_owned(), variable(&format!("store.{key}"))));
+        return Some((format!("store.{key}"), variable(&format!("store.{key}"))));
     }
     let rest = rest.strip_prefix("sources_").or_else(|| rest.strip_prefix("source_"))?;
     let keys = ["onence", "worldline"].iter().flat_map(|kind| schema::settings(kind).keys());
@@ -168,5 +168,5 @@ fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<(String, String)>
         .filter(|(source, _)| !source.is_empty())
         .max_by_key(|(source, key)| (named.contains_key(*source), key.len()))?;
     let table = named.get(source).map_or(source, |name| *name);
-    Some((format!("sources.{table}"), variable(&format!("sources.{source}.{key}"))))
+    Some((format!("sources.{table}.{key}"), variable(&format!("sources.{source}.{key}"))))
 }

@@ -372,7 +372,9 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        let Some(part) = self.0.by_ref().map(str::trim).find(|part| !part.is_empty()) else { return Ok(None) };
+        // Spaces alone: a line break or a mark that nobody sees is for the setting to refuse.
+        let mut parts = self.0.by_ref().map(|part| part.trim_matches(' '));
+        let Some(part) = parts.find(|part| !part.is_empty()) else { return Ok(None) };
         seed.deserialize(de::value::BorrowedStrDeserializer::new(part)).map(Some)
     }
 }

@@ -325,7 +325,7 @@ impl Inner {
             Some(Proxy::Url(url)) => Zeroizing::new(url.clone()),
             Some(Proxy::Reference(_)) => material.secret(key, Setting::Proxy)?,
         };
-        check_proxy(&url).map_err(|error| self.section.refused("transport", &error))?;
+        check_proxy(&url).map_err(|error| self.section.problem(&material.at(key), error.to_string()))?;
         Ok(Some(url))
     }
 }

@@ -50,6 +50,9 @@ impl Spelling {
 
     /// Where the setting stands, or would. In a file that is the line of the innermost table that holds it.
     pub(crate) fn origin(&self, node: &Node, key: &str) -> Origin {
+        // A variable holds a whole list.
+        let list = key.split('[').next().unwrap_or_default();
+        let key = if node.get(key).is_none() { list } else { key };
         let origin = node.origin_of(key);
         match origin {
             Origin::Variable(_) | Origin::Flag(_) if node.get(key).is_none_or(|node| node.table().is_some()) => {
@@ -69,7 +72,6 @@ impl Spelling {
 
     /// The variable that sets `key`; none where no variable of a flat source does.
     pub(crate) fn variable(&self, key: &str) -> Option<String> {
-        // A list is one variable.
         let key = key.split('[').next().unwrap_or_default();
         match self.flat {
             Some(flat) => flat.variable(key).map(str::to_owned),

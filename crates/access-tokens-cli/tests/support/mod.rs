@@ -1,9 +1,12 @@
 //! A folder with a configuration and what it names, the command run on it, and what is the same on every machine of what it says.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
+pub mod server;
+pub mod ways;
+
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -50,6 +53,10 @@ impl Folder {
         let path = self.0.path().join(name);
         fs::write(&path, content).unwrap();
         path
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// Runs the command in this folder, with no other environment than this.

@@ -199,7 +199,7 @@ impl Material<'_> {
     }
 
     /// The key of the path or name that leads to a setting.
-    fn at(&self, key: &str) -> String {
+    pub(crate) fn at(&self, key: &str) -> String {
         self.reference(key).map_or(key, |reference| &reference.at).to_owned()
     }
 

@@ -26,7 +26,7 @@ impl BaseUrl {
         Setting::BaseUrl.check(&self.0)?;
         let Ok(mut url) = Url::parse(&self.0) else { return refused("isn't a URL") };
         if self.0.contains('@') {
-            return refused("must not hold @; give user name and password as credentials");
+            return refused("must not hold a user name or password (@); give them as credentials");
         }
         if !is_confidential(&url) || !is_plain(&self.0) {
             return refused(
@@ -81,7 +81,7 @@ fn is_plain(text: &str) -> bool {
         return !rest.starts_with('/');
     }
     let Some(rest) = text.strip_prefix("http://") else { return false };
-    let host = rest.split('/').next().unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = match host.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => host,
         _ => host,
