@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use access_tokens_config::{FlatVariable, flat_variables};
+use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Access tokens for 1NCE and Worldline Open Banking.
 #[derive(Debug, Parser)]
@@ -48,7 +49,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fetch a token
-    Get(GetArguments),
+    Get(Box<GetArguments>),
     /// Examine the way to each source's token, step by step
     Doctor(DoctorArguments),
     /// Check or show the configuration, or print its schema
@@ -99,7 +100,7 @@ pub(crate) struct GetArguments {
 impl GetArguments {
     /// The source that was named.
     pub(crate) fn source(&self) -> Option<&str> {
-        let provider = self.provider.as_ref().map(Provider::name);
+        let provider = self.provider.as_ref().map(|provider| &*provider.name);
         // A variable that is meant for other commands doesn't speak against an argument.
         provider.or(self.name.as_deref()).or(self.source.as_deref()).filter(|name| !name.is_empty())
     }
@@ -207,14 +208,71 @@ pub(crate) enum ConfigFormat {
     Json,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Provider {
-    /// Fetch a token from 1NCE
-    #[command(after_help = ONENCE_HELP)]
-    Onence(OnenceArguments),
-    /// Fetch a token from Worldline Open Banking
-    #[command(after_help = WORLDLINE_HELP)]
-    Worldline(WorldlineArguments),
+/// A source that variables of its own set: the subcommand of this name, with a flag for each variable that is no secret.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    /// The name of the source.
+    pub(crate) name: String,
+    /// Of each flag that was given: the variable that it replaces, the flag with its dashes, and the value.
+    pub(crate) flags: Vec<(&'static str, String, String)>,
+}
+
+impl Subcommand for Provider {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        command.subcommand(provider("onence", "Fetch a token from 1NCE", ONENCE_HELP)).subcommand(provider(
+            "worldline",
+            "Fetch a token from Worldline Open Banking",
+            WORLDLINE_HELP,
+        ))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        flat_variables(name).next().is_some()
+    }
+}
+
+impl FromArgMatches for Provider {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (name, matches) =
+            matches.subcommand().ok_or(clap::Error::new(clap::error::ErrorKind::MissingSubcommand))?;
+        let flags = flags(name).filter_map(|(variable, flag)| {
+            Some((variable.name, format!("--{flag}"), matches.get_one::<String>(variable.name)?.clone()))
+        });
+        Ok(Self { name: name.to_owned(), flags: flags.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The subcommand for the source `name`.
+fn provider(name: &'static str, about: &'static str, after_help: &'static str) -> clap::Command {
+    let heading = format!("Settings of the source {name}");
+    let command = clap::Command::new(name).about(about).after_help(after_help).next_help_heading(heading);
+    command.args(flags(name).map(|(variable, flag)| {
+        let is_path = variable.value_name == "PATH";
+        Arg::new(variable.name)
+            .long(&flag)
+            .alias(format!("{name}-{flag}"))
+            .value_name(variable.value_name)
+            .value_hint(if is_path { ValueHint::FilePath } else { ValueHint::Unknown })
+            .help(format!("{} [env: {}]", variable.help, variable.name))
+    }))
+}
+
+/// The variables of a source that may be flags, with the flags' names: no argument may hold a secret.
+fn flags(source: &str) -> impl Iterator<Item = (&'static FlatVariable, String)> {
+    let prefix = format!("{source}-");
+    flat_variables(source).filter(|variable| !variable.key.ends_with(".env")).map(move |variable| {
+        let name = variable.name.to_lowercase().replace('_', "-");
+        (variable, name.replacen(&prefix, "", 1))
+    })
 }
 
 const ONENCE_HELP: &str = "\
@@ -233,86 +291,6 @@ Examples:
   export WORLDLINE_CLIENT_ID=Worldline-000021 WORLDLINE_SCOPE='VOP WERO'
   WORLDLINE_CLIENT_SECRET_FILE=/run/secrets/worldline access-tokens get worldline
   access-tokens get worldline --signing-key key.pem --signing-cert cert.pem";
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Settings of the source onence")]
-pub(crate) struct OnenceArguments {
-    /// What comes before /oauth/token [env: ONENCE_BASE_URL] [default: the specification's server]
-    #[arg(long, alias = "onence-base-url", value_name = "URL")]
-    base_url: Option<String>,
-    /// User name of a 1NCE account that may use the API [env: ONENCE_USERNAME]
-    #[arg(long, alias = "onence-username", value_name = "NAME")]
-    username: Option<String>,
-    /// File that holds the password [env: ONENCE_PASSWORD_FILE]
-    #[arg(long, alias = "onence-password-file", value_name = "PATH", value_hint = ValueHint::FilePath)]
-    password_file: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Settings of the source worldline")]
-pub(crate) struct WorldlineArguments {
-    /// What comes before /realms; ends in /auth [env: WORLDLINE_BASE_URL]
-    #[arg(long, alias = "worldline-base-url", value_name = "URL")]
-    base_url: Option<String>,
-    /// The realm, as given at onboarding [env: WORLDLINE_REALM]
-    #[arg(long, alias = "worldline-realm", value_name = "NAME")]
-    realm: Option<String>,
-    /// The client id, as given at onboarding [env: WORLDLINE_CLIENT_ID]
-    #[arg(long, alias = "worldline-client-id", value_name = "ID")]
-    client_id: Option<String>,
-    /// The scopes to request, with spaces or commas between [env: WORLDLINE_SCOPE]
-    #[arg(long, alias = "worldline-scope", value_name = "SCOPES")]
-    scope: Option<String>,
-    /// File that holds the client secret [env: WORLDLINE_CLIENT_SECRET_FILE]
-    #[arg(long, alias = "worldline-client-secret-file", value_name = "PATH", value_hint = ValueHint::FilePath)]
-    client_secret_file: Option<String>,
-    /// File that holds the private key for assertions (PEM or DER), or a PKCS#12 bundle with its certificate
-    /// [env: WORLDLINE_SIGNING_KEY]
-    #[arg(long, alias = "worldline-signing-key", value_name = "PATH", value_hint = ValueHint::FilePath)]
-    signing_key: Option<String>,
-    /// File that holds the passphrase of that key or bundle [env: WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE]
-    #[arg(long, alias = "worldline-signing-key-passphrase-file", value_name = "PATH", value_hint = ValueHint::FilePath)]
-    signing_key_passphrase_file: Option<String>,
-    /// File that holds the certificate registered for that key (PEM or DER) [env: WORLDLINE_SIGNING_CERT]
-    #[arg(long, alias = "worldline-signing-cert", value_name = "PATH", value_hint = ValueHint::FilePath)]
-    signing_cert: Option<String>,
-}
-
-impl Provider {
-    /// The name of its source.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Onence(_) => "onence",
-            Self::Worldline(_) => "worldline",
-        }
-    }
-
-    /// The flags that were given, each with the variable that it stands for.
-    pub(crate) fn flags(&self) -> Vec<(&'static str, &'static str, &String)> {
-        let flags = match self {
-            Self::Onence(flags) => vec![
-                ("ONENCE_BASE_URL", "--base-url", &flags.base_url),
-                ("ONENCE_USERNAME", "--username", &flags.username),
-                ("ONENCE_PASSWORD_FILE", "--password-file", &flags.password_file),
-            ],
-            Self::Worldline(flags) => vec![
-                ("WORLDLINE_BASE_URL", "--base-url", &flags.base_url),
-                ("WORLDLINE_REALM", "--realm", &flags.realm),
-                ("WORLDLINE_CLIENT_ID", "--client-id", &flags.client_id),
-                ("WORLDLINE_SCOPE", "--scope", &flags.scope),
-                ("WORLDLINE_CLIENT_SECRET_FILE", "--client-secret-file", &flags.client_secret_file),
-                ("WORLDLINE_SIGNING_KEY", "--signing-key", &flags.signing_key),
-                (
-                    "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
-                    "--signing-key-passphrase-file",
-                    &flags.signing_key_passphrase_file,
-                ),
-                ("WORLDLINE_SIGNING_CERT", "--signing-cert", &flags.signing_cert),
-            ],
-        };
-        flags.into_iter().filter_map(|(variable, flag, value)| Some((variable, flag, value.as_ref()?))).collect()
-    }
-}
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
@@ -336,11 +314,11 @@ pub(crate) struct SandboxArguments {
     #[arg(long)]
     pub(crate) allow_remote: bool,
     /// How 1NCE spells two members of its answer: userId and scope, or user_id and score
-    #[arg(long, value_enum, default_value = "schema")]
-    pub(crate) spelling: Spelling,
+    #[arg(long, value_parser = ["schema", "example"], default_value = "schema")]
+    pub(crate) spelling: String,
     /// 1NCE answers with the same token and what is left of its life, rounded up or down to seconds
-    #[arg(long, value_enum, value_name = "ROUNDING")]
-    pub(crate) server_cached: Option<Rounding>,
+    #[arg(long, value_parser = ["up", "down"], value_name = "ROUNDING")]
+    pub(crate) server_cached: Option<String>,
     /// Life of 1NCE's tokens in seconds
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
     pub(crate) onence_lifetime: u32,
@@ -361,15 +339,3 @@ Examples:
   access-tokens sandbox --server-cached down --onence-lifetime 120
   access-tokens sandbox --fault '{\"endpoint\":\"onence\",\"status\":503,\"retry_after\":5,\"times\":3}'
   curl -X POST http://127.0.0.1:8080/_sandbox/faults -d '{\"endpoint\":\"worldline\",\"latency_ms\":500,\"lasting_ms\":10000}'";
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Spelling {
-    Schema,
-    Example,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Rounding {
-    Up,
-    Down,
-}

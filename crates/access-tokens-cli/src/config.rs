@@ -1,11 +1,10 @@
 //! `access-tokens config`, and how the other commands come to their sources.
 
-use access_tokens_config::{Checked, Config, Reader, Source, Store, schema};
-use serde_json::Value;
+use access_tokens_config::{Checked, Config, Error, Problem, Reader, Source, schema};
 
 use crate::{
     arguments::{ConfigArguments, ConfigCommand, ConfigFormat, SourcesArguments},
-    failure::{self, Failure, Settings, error, warn},
+    failure::{self, Failure, error, warn},
     output,
 };
 
@@ -34,37 +33,26 @@ pub(crate) fn one(config: &Config, name: Option<&str>) -> Result<Source, Failure
     let names: Vec<_> = config.names().collect();
     let name = match (name, names.as_slice()) {
         (Some(name), _) => name,
-        (None, [name]) => *name,
-        (None, []) => {
-            return Err(Failure::of(config.other_problems()));
-        }
+        (None, [name]) => name,
+        (None, []) => return Err(Failure::Setting(lines(config.other_problems()))),
         (None, [first, ..]) => {
             let names = names.join(", ");
-            return Err(Failure::Setting(format!(
-                "which source? Name one of {names}, as in access-tokens get {first}"
-            )));
+            let text = format!("which source? Name one of {names}, as in access-tokens get {first}");
+            return Err(Failure::Setting(text));
         }
     };
-    match config.source(name) {
-        Ok(source) => Ok(source.clone()),
-        // With what is wrong with the files that it refers to: all at once.
-        Err(error) => match config.check(name) {
-            Ok(Checked { problems, .. }) if !problems.is_empty() => Err(Failure::of(&problems)),
-            _ => Err(error.into()),
-        },
-    }
+    let refused = |error| Failure::Setting(lines(&problems(config, name, &error)));
+    config.source(name).cloned().map_err(refused)
 }
 
-/// The settings of a source that decide what a provider accepts.
-pub(crate) fn settings(source: &Source) -> Settings {
-    let of = |keys: &[&str]| keys.iter().map(|key| source.setting_name(key)).collect::<Vec<_>>().join(", ");
-    match source.provider() {
-        "worldline" => Settings {
-            credentials: of(&["client_id", if source.uses_assertion() { "assertion" } else { "client_secret" }]),
-            request: of(&["scopes", "realm", "base_url"]),
-        },
-        _ => Settings { credentials: of(&["username", "password"]), request: of(&["base_url"]) },
-    }
+/// All that is wrong with a source that can't be used, including the files that it refers to.
+pub(crate) fn problems(config: &Config, name: &str, error: &Error) -> Vec<Problem> {
+    let problems = config.check(name).map(|checked| checked.problems).unwrap_or_default();
+    if problems.is_empty() { error.problems().to_vec() } else { problems }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
@@ -94,7 +82,7 @@ fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
         return Ok(());
     }
     problems.iter().for_each(|problem| error(&problem.to_string()));
-    Err(Failure::Told(failure::SETTING))
+    Err(Failure::Reported(failure::SETTING))
 }
 
 fn verdict(problems: usize) -> String {
@@ -108,20 +96,8 @@ fn verdict(problems: usize) -> String {
 fn show(arguments: &SourcesArguments, format: ConfigFormat) -> Result<(), Failure> {
     let names = arguments.sources();
     let config = reader(&arguments.config, names.iter().copied()).read()?;
-    let sources = chosen(&config, names).into_iter().map(|name| config.source(name));
-    let sources = sources.collect::<Result<Vec<_>, _>>()?;
-    match format {
-        ConfigFormat::Toml => {
-            let store = config.store().map(Store::to_toml);
-            let tables: Vec<_> = store.into_iter().chain(sources.iter().map(|source| source.to_toml())).collect();
-            output::write(&tables.join("\n"))
-        }
-        ConfigFormat::Json => {
-            let tables = sources.iter().map(|source| (source.name().to_owned(), source.to_json())).collect();
-            let store = config.store().map(|store| ("store".to_owned(), store.to_json()));
-            let sources = [("sources".to_owned(), Value::Object(tables))].into_iter();
-            let document = Value::Object(sources.chain(store).collect());
-            output::write(&format!("{document:#}\n"))
-        }
-    }
+    output::write(&match format {
+        ConfigFormat::Toml => config.to_toml(&names)?,
+        ConfigFormat::Json => format!("{:#}\n", config.to_json(&names)?),
+    })
 }

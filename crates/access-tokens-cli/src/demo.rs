@@ -57,14 +57,12 @@ fn ways(sandbox: &Sandbox) -> Result<Vec<Way>, access_tokens::Error> {
     Ok(ways)
 }
 
+/// Shows the token to the sandbox's protected resource.
 async fn accepted(sandbox: &Sandbox, token: &AccessToken) -> Result<(), Failure> {
     let failed = |what: String| Failure::Local(format!("the sandbox's protected resource {what}"));
     // The sandbox is in this process: no proxy of the environment can reach it, and no root certificates are needed.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .build()
-        .map_err(|e| failed(format!("can't be asked: {e}")))?;
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build();
+    let client = client.map_err(|e| failed(format!("can't be asked: {e}")))?;
     let request = client.get(sandbox.resource_url()).header("authorization", token.header());
     let status = request.send().await.map_err(|e| failed(format!("can't be reached: {e}")))?.status();
     if status.is_success() { Ok(()) } else { Err(failed(format!("refused the token (HTTP {})", status.as_u16()))) }

@@ -1,9 +1,9 @@
-//! What ends the command, how it is told, and with which exit code.
+//! Why the command fails, what it prints then, and its exit code.
 
-use std::{error::Error as _, process::ExitCode};
+use std::{error::Error, io::Write, iter, process::ExitCode};
 
 use access_tokens::ErrorKind;
-use access_tokens_config::Problem;
+use access_tokens_config::Source;
 use anstyle::{AnsiColor, Style};
 
 /// Why the command ends without what was asked for.
@@ -12,18 +12,11 @@ pub(crate) enum Failure {
     /// A setting is missing or wrong; the text says which, and what to do.
     Setting(String),
     /// No token, with what to do next.
-    Token { error: access_tokens::Error, settings: Settings },
+    Token { error: access_tokens::Error, next: String },
     /// Something on this machine.
     Local(String),
-    /// Told already, in a report; with its exit code.
-    Told(u8),
-}
-
-/// Which settings to look at when a provider rejects something.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) credentials: String,
-    pub(crate) request: String,
+    /// A report says why; with the exit code.
+    Reported(u8),
 }
 
 impl Failure {
@@ -32,33 +25,22 @@ impl Failure {
             Self::Local(_) => LOCAL,
             Self::Setting(_) => SETTING,
             Self::Token { error, .. } => exit_code(error),
-            Self::Told(code) => *code,
+            Self::Reported(code) => *code,
         })
     }
 
-    /// A configuration's problems, one a line.
-    pub(crate) fn of(problems: &[Problem]) -> Self {
-        Self::Setting(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    }
-
-    /// To stderr: what happened, what the provider said, why, and what to do next.
+    /// Prints to stderr what happened, what the provider said, why, and what to do next.
     pub(crate) fn report(&self) {
         match self {
-            Self::Setting(text) | Self::Local(text) => {
-                text.lines().for_each(error);
-            }
-            Self::Told(_) => {}
-            Self::Token { error, settings } => {
+            Self::Setting(text) | Self::Local(text) => text.lines().for_each(error),
+            Self::Reported(_) => {}
+            Self::Token { error, next } => {
                 self::error(&error.to_string());
                 if let Some(description) = error.description() {
                     line("  the provider says", None, description);
                 }
-                let mut source = error.source();
-                while let Some(error) = source {
-                    line("  because", None, &error.to_string());
-                    source = error.source();
-                }
-                line("  next", None, &next(error, settings));
+                causes(error).for_each(|cause| line("  because", None, &cause.to_string()));
+                line("  next", None, next);
             }
         }
     }
@@ -66,7 +48,8 @@ impl Failure {
 
 impl From<access_tokens_config::Error> for Failure {
     fn from(error: access_tokens_config::Error) -> Self {
-        Self::of(error.problems())
+        // One problem a line.
+        Self::Setting(error.to_string())
     }
 }
 
@@ -93,24 +76,35 @@ pub(crate) fn warn(text: &str) {
     line("warning", Some(AnsiColor::Yellow), text);
 }
 
-pub(crate) fn next(error: &access_tokens::Error, settings: &Settings) -> String {
-    match error.kind() {
-        ErrorKind::Configuration => format!("correct the setting ({}, {})", settings.credentials, settings.request),
-        ErrorKind::Credentials => {
-            format!("check {}, or ask the provider if they are still valid", settings.credentials)
+/// What led to an error, the innermost cause last.
+pub(crate) fn causes(error: &dyn Error) -> impl Iterator<Item = &dyn Error> {
+    iter::successors(error.source(), |cause: &&dyn Error| (*cause).source())
+}
+
+/// What to do about an error, with the settings that decide what the provider accepts.
+pub(crate) fn next(error: &access_tokens::Error, source: &Source) -> String {
+    let named = |keys: &[&str]| keys.iter().map(|key| source.setting_name(key)).collect::<Vec<_>>().join(", ");
+    let (credentials, request) = match source.provider() {
+        "worldline" => {
+            let proof = if source.uses_assertion() { "assertion" } else { "client_secret" };
+            (named(&["client_id", proof]), named(&["scopes", "realm", "base_url"]))
         }
-        ErrorKind::Request => format!("check {}", settings.request),
+        _ => (named(&["username", "password"]), named(&["base_url"])),
+    };
+    match error.kind() {
+        ErrorKind::Configuration => format!("correct the setting ({credentials}, {request})"),
+        ErrorKind::Credentials => format!("check {credentials}, or ask the provider if they are still valid"),
+        ErrorKind::Request => format!("check {request}"),
         ErrorKind::Throttled | ErrorKind::Unavailable => match error.retry_after() {
             Some(wait) => format!("try again in {}", humantime::format_duration(wait)),
             None => "try again in a while".to_owned(),
         },
-        _ => format!("check {}; if that is right, tell the provider", settings.request),
+        _ => format!("check {request}; if that is right, tell the provider"),
     }
 }
 
 /// A line on stderr; one that is closed stops nothing, since the exit code still tells.
-fn line(label: &str, colour: Option<AnsiColor>, text: &str) {
-    use std::io::Write;
-    let style = colour.map_or_else(Style::new, |colour| colour.on_default().bold());
+fn line(label: &str, color: Option<AnsiColor>, text: &str) {
+    let style = color.map_or_else(Style::new, |color| color.on_default().bold());
     let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
 }

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     arguments::GetArguments,
     config,
-    failure::{Failure, warn},
-    output::{self, Destination},
+    failure::{self, Failure, warn},
+    output,
 };
 
 /// What the pause before a retry begins with where the provider names no time; it doubles with each.
@@ -25,20 +25,25 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     let name = arguments.source();
     let mut reader = config::reader(&arguments.config, name);
-    for (variable, flag, value) in arguments.provider.iter().flat_map(|provider| provider.flags()) {
+    for (variable, flag, value) in arguments.provider.iter().flat_map(|provider| &provider.flags) {
         reader = reader.flag(variable, flag, value);
     }
     let source = config::one(&reader.read()?, name)?;
-    let destination = Destination::new(arguments.output.as_deref())?;
-    let deadline = arguments.timeout.map(|limit| (Instant::now() + limit, limit));
+    let file = arguments.output.as_deref().map(output::writable).transpose()?;
+    // One that no clock reaches is none.
+    let deadline = arguments.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
     let tokens = Tokens::of(&source, arguments.fresh)?;
     let token = tokens.get(source.provider(), arguments.retry, deadline).await;
-    let token = token.map_err(|error| Failure::Token { error, settings: config::settings(&source) })?;
+    if let Tokens::Shared(cache) = tokens {
+        // Waits until the store has it.
+        cache.shutdown().await;
+    }
+    let token = token.map_err(|error| Failure::Token { next: failure::next(&error, &source), error })?;
     if !token.missing_scopes().is_empty() {
         let name = output::name(source.provider());
         warn(&format!("{name} didn't grant {}; check the subscription's scopes", token.missing_scopes()));
     }
-    output::token(source.provider(), &token, arguments.format, destination)
+    output::token(source.provider(), &token, arguments.format, file.as_deref())
 }
 
 /// Where tokens come from.
@@ -68,7 +73,11 @@ impl Tokens {
             let token = answer(provider, self.once());
             let outcome = match deadline {
                 None => token.await,
-                Some((at, limit)) => timeout_at(at, token).await.unwrap_or_else(|_| Err(too_late(provider, limit))),
+                Some((at, limit)) => timeout_at(at, token).await.unwrap_or_else(|_| {
+                    let (name, limit) = (output::name(provider), humantime::format_duration(limit));
+                    let message = format!("{name} gave no token within {limit} (--timeout)");
+                    Err(Error::new(ErrorKind::Unavailable, message))
+                }),
             };
             let error = match outcome {
                 Err(error) if error.is_retryable() && retry < retries => error,
@@ -91,14 +100,7 @@ impl Tokens {
     async fn once(&self) -> Result<Arc<AccessToken>, Error> {
         match self {
             Self::Endpoint(endpoint) => endpoint.exchange().await.map(Arc::new),
-            Self::Shared(cache) => {
-                let token = cache.token().await.map(|token| token.to_owned());
-                if token.is_ok() {
-                    // Waits until the store has it.
-                    cache.shutdown().await;
-                }
-                token
-            }
+            Self::Shared(cache) => cache.token().await.map(|token| token.to_owned()),
         }
     }
 }
@@ -114,11 +116,6 @@ fn pause(error: &Error, retry: u32) -> Duration {
             most / 2 + spread(most / 2)
         }
     }
-}
-
-fn too_late(provider: &str, limit: Duration) -> Error {
-    let (name, limit) = (output::name(provider), humantime::format_duration(limit));
-    Error::new(ErrorKind::Unavailable, format!("{name} gave no token within {limit} (--timeout)"))
 }
 
 /// Waits for the answer of a provider; after two seconds of it, a word to whoever sits and waits, too.

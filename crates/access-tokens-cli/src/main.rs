@@ -44,7 +44,7 @@ fn run(command: Command) -> Result<(), Failure> {
         .map_err(|e| Failure::Local(format!("the runtime can't be started: {e}")))?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Get(arguments) => get::run(arguments).await,
+            Command::Get(arguments) => get::run(*arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Config(command) => config::run(command),
             Command::Demo => demo::run().await,

@@ -14,40 +14,29 @@ use tempfile::NamedTempFile;
 
 use crate::{arguments::Format, failure::Failure};
 
-/// Where a token goes.
-pub(crate) enum Destination {
-    Stdout,
-    File(PathBuf),
+/// The file that `--output` names, by the path that it is replaced at. It is checked before a token is fetched for nothing.
+pub(crate) fn writable(path: &Path) -> Result<PathBuf, Failure> {
+    let refused = |what: &str| Failure::Setting(format!("--output {}: {what}", path.display()));
+    let path = match fs::canonicalize(path) {
+        Ok(path) if path.is_dir() => return Err(refused("it is a folder; name a file in it")),
+        Ok(path) if !path.is_file() => return Err(refused("it isn't a regular file; leave --output out for stdout")),
+        // A link stays one, and the file that it leads to is replaced.
+        Ok(path) => path,
+        Err(_) if fs::symlink_metadata(path).is_ok() => {
+            return Err(refused("it is a link that leads to no file; create that, or remove the link"));
+        }
+        Err(_) => path.to_owned(),
+    };
+    beside(&path).map_err(|e| refused(&e.to_string()))?;
+    Ok(path)
 }
 
-impl Destination {
-    /// Looks whether the file could be written, so that no token is fetched for nothing.
-    pub(crate) fn new(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path else { return Ok(Self::Stdout) };
-        let refused = |what: &str| Failure::Setting(format!("--output {}: {what}", path.display()));
-        let path = match fs::canonicalize(path) {
-            Ok(path) if path.is_dir() => return Err(refused("it is a folder; name a file in it")),
-            Ok(path) if !path.is_file() => {
-                return Err(refused("it isn't a regular file; leave --output out for stdout"));
-            }
-            // A link stays one, and the file that it leads to is replaced.
-            Ok(path) => path,
-            Err(_) => path.to_owned(),
-        };
-        beside(&path).map_err(|e| refused(&e.to_string()))?;
-        Ok(Self::File(path))
-    }
-
-    fn write(&self, text: &str) -> Result<(), Failure> {
-        let Self::File(path) = self else { return write(text) };
-        let replace = || {
-            let mut file = beside(path)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(path).map(|_| ()).map_err(|e| e.error)
-        };
-        replace().map_err(|e: io::Error| Failure::Local(format!("--output {}: {e}", path.display())))
-    }
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = beside(path)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// A file with another name in the same folder, which nobody else can read. It is gone unless it is given its name.
@@ -56,19 +45,27 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".access-tokens-").tempfile_in(folder)
 }
 
-/// Writes `token` as `format` says or, without one, as suits where it goes.
+/// Writes `token` to `file` or else to stdout, as `format` says or, without one, as suits where it goes.
 pub(crate) fn token(
     provider: &str,
     token: &AccessToken,
     format: Option<Format>,
-    destination: Destination,
+    file: Option<&Path>,
 ) -> Result<(), Failure> {
-    let to_terminal = matches!(destination, Destination::Stdout) && io::stdout().is_terminal();
+    let to_terminal = file.is_none() && io::stdout().is_terminal();
     let default = if to_terminal { Format::Table } else { Format::Token };
     let text = match format.unwrap_or(default) {
         Format::Token => format!("{}\n", token.secret()),
         Format::Header => format!("Authorization: {} {}\n", token.token_type(), token.secret()),
-        Format::Json => json(provider, token)?,
+        Format::Json => json(&Token {
+            provider,
+            access_token: token.secret(),
+            token_type: token.token_type(),
+            expires_in: expires_in(token),
+            expires_at: expires_at(token),
+            scopes: token.scopes().iter().collect(),
+            user_id: token.user_id(),
+        })?,
         Format::Table => {
             let mut rows = vec![
                 ["provider".to_owned(), name(provider).to_owned()],
@@ -81,7 +78,27 @@ pub(crate) fn token(
             table(&[], rows)
         }
     };
-    destination.write(&text)
+    match file {
+        Some(path) => replace(path, &text).map_err(|e| Failure::Local(format!("--output {}: {e}", path.display()))),
+        None => write(&text),
+    }
+}
+
+/// A token in JSON.
+#[derive(Serialize)]
+struct Token<'a> {
+    provider: &'a str,
+    access_token: &'a str,
+    token_type: &'a str,
+    expires_in: Option<u64>,
+    expires_at: Option<String>,
+    scopes: Vec<&'a str>,
+    user_id: Option<&'a str>,
+}
+
+pub(crate) fn json(document: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|e| Failure::Local(format!("JSON: {e}")))?;
+    Ok(format!("{text}\n"))
 }
 
 /// A table: with lines on a terminal, in plain columns in a pipe.
@@ -99,17 +116,9 @@ pub(crate) fn table<const N: usize>(header: &[&str], rows: Vec<[String; N]>) -> 
     format!("{}\n", table.trim_fmt())
 }
 
-/// Writes to stdout. A reader that has gone away is no failure.
+/// Writes to stdout, without colors unless that is a terminal. A reader that has gone away is no failure.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
-    write_to(io::stdout().lock(), text)
-}
-
-/// The same for a text with colours, which nobody but a terminal gets.
-pub(crate) fn write_coloured(text: &str) -> Result<(), Failure> {
-    write_to(anstream::stdout().lock(), text)
-}
-
-fn write_to(mut stdout: impl Write, text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::Local(format!("stdout: {e}"))),
         _ => Ok(()),
@@ -133,10 +142,12 @@ pub(crate) fn redacted(token: &AccessToken) -> String {
 }
 
 pub(crate) fn remaining(token: &AccessToken) -> String {
-    token.remaining().map_or_else(
-        || "unknown".to_owned(),
-        |left| humantime::format_duration(Duration::from_secs(left.as_secs())).to_string(),
-    )
+    token.remaining().map_or_else(|| "unknown".to_owned(), seconds)
+}
+
+/// A duration in whole seconds, as people read it.
+pub(crate) fn seconds(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
 /// What the provider said; of a token that grew older in a store, what is left of that. In seconds.
@@ -148,28 +159,4 @@ fn expires_in(token: &AccessToken) -> Option<u64> {
 
 fn expires_at(token: &AccessToken) -> Option<String> {
     token.expires_at().map(|at| humantime::format_rfc3339_seconds(at).to_string())
-}
-
-fn json(provider: &str, token: &AccessToken) -> Result<String, Failure> {
-    #[derive(Serialize)]
-    struct Token<'a> {
-        provider: &'a str,
-        access_token: &'a str,
-        token_type: &'a str,
-        expires_in: Option<u64>,
-        expires_at: Option<String>,
-        scopes: Vec<&'a str>,
-        user_id: Option<&'a str>,
-    }
-    let token = Token {
-        provider,
-        access_token: token.secret(),
-        token_type: token.token_type(),
-        expires_in: expires_in(token),
-        expires_at: expires_at(token),
-        scopes: token.scopes().iter().collect(),
-        user_id: token.user_id(),
-    };
-    let text = serde_json::to_string_pretty(&token).map_err(|e| Failure::Local(format!("the token as JSON: {e}")))?;
-    Ok(format!("{text}\n"))
 }

@@ -2,31 +2,39 @@
 
 use std::{error::Error as _, fs, path::Path, time::Duration};
 
-use access_tokens_sandbox::{ClientAuth, EndpointFault, Onence, Sandbox, StartError, Tokens, Worldline};
-
-use crate::{
-    arguments::{Rounding, SandboxArguments, Spelling},
-    failure::Failure,
-    output,
+use access_tokens_sandbox::{
+    ClientAuth, EndpointFault, Onence, Rounding, Sandbox, Spelling, StartError, Tokens, Worldline,
 };
 
+use crate::{arguments::SandboxArguments, failure::Failure, output};
+
 pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
-    let faults: Vec<EndpointFault> = arguments
+    let faults = arguments
         .fault
         .iter()
-        .map(|json| serde_json::from_str(json).map_err(|e| Failure::Setting(format!("--fault {json}: {e}"))))
-        .collect::<Result<_, _>>()?;
+        .map(|json| serde_json::from_str(json).map_err(|e| Failure::Setting(format!("--fault {json}: {e}"))));
+    let faults: Vec<EndpointFault> = faults.collect::<Result<_, _>>()?;
+    let onence = Onence {
+        lifetime: Duration::from_secs(arguments.onence_lifetime.into()),
+        spelling: if arguments.spelling == "example" { Spelling::Example } else { Spelling::Schema },
+        tokens: match arguments.server_cached.as_deref() {
+            None => Tokens::New,
+            Some("up") => Tokens::ServerCached { rounding: Rounding::Up },
+            Some(_) => Tokens::ServerCached { rounding: Rounding::Down },
+        },
+        ..Onence::default()
+    };
+    let lifetime = Duration::from_secs(arguments.worldline_lifetime.into());
     let sandbox = Sandbox::builder()
         .listen(arguments.listen)
         .allow_remote(arguments.allow_remote)
-        .onence(onence(&arguments))
-        .worldline(Worldline {
-            lifetime: Duration::from_secs(arguments.worldline_lifetime.into()),
-            ..Worldline::default()
-        })
-        .start()
-        .await
-        .map_err(|e| Failure::Setting(format!("--listen {}: {}", arguments.listen, why(&e))))?;
+        .onence(onence)
+        .worldline(Worldline { lifetime, ..Worldline::default() });
+    let sandbox = sandbox.start().await.map_err(|error| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let hint = if matches!(error, StartError::Remote(_)) { ", as it is with --allow-remote" } else { "" };
+        Failure::Setting(format!("--listen {}: {error}{cause}{hint}", arguments.listen))
+    })?;
     for EndpointFault { endpoint, fault } in faults {
         sandbox.fault(endpoint, fault).map_err(|e| Failure::Setting(format!("--fault: {e}")))?;
     }
@@ -40,81 +48,38 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Why the sandbox can't start, and which flag helps.
-fn why(error: &StartError) -> String {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let hint = match error {
-        StartError::Remote(_) => ", as it is with --allow-remote",
-        _ => "",
-    };
-    format!("{error}{cause}{hint}")
-}
-
-fn onence(arguments: &SandboxArguments) -> Onence {
-    use access_tokens_sandbox as sandbox;
-    Onence {
-        lifetime: Duration::from_secs(arguments.onence_lifetime.into()),
-        spelling: match arguments.spelling {
-            Spelling::Schema => sandbox::Spelling::Schema,
-            Spelling::Example => sandbox::Spelling::Example,
-        },
-        tokens: match arguments.server_cached {
-            None => Tokens::New,
-            Some(Rounding::Up) => Tokens::ServerCached { rounding: sandbox::Rounding::Up },
-            Some(Rounding::Down) => Tokens::ServerCached { rounding: sandbox::Rounding::Down },
-        },
-        ..Onence::default()
-    }
-}
-
 /// The settings for `get`, ready to be pasted into a shell; the signing key and its certificate are put into `folder`.
 fn settings(sandbox: &Sandbox, folder: &Path) -> Result<String, Failure> {
-    let file = |name: &str, pem: &str| {
-        let path = folder.join(name);
-        fs::write(&path, pem).map_err(|e| Failure::Local(format!("{}: {e}", path.display())))?;
-        Ok::<_, Failure>(path.display().to_string())
-    };
+    let export = |name: &str, value: &str| format!("export {name}='{}'\n", value.replace('\'', "'\\''"));
     let (onence, worldline) = (sandbox.onence(), sandbox.worldline());
-    let mut text = format!("# the sandbox plays 1NCE and Worldline at {} until it is interrupted\n", sandbox.url());
-    let quoted = |(name, value): &(&str, &str)| format!("{name}='{}'", value.replace('\'', "'\\''"));
-    let mut section = |title: &str, prefix: &str, variables: &[(&str, &str)]| {
-        let variables: Vec<_> = variables.iter().map(quoted).collect();
-        text.push_str(&format!("\n# {title}\n{prefix}export {}\n", variables.join(&format!("\n{prefix}export "))));
-    };
-    section(
-        "1NCE: access-tokens get onence",
-        "",
-        &[
-            ("ONENCE_BASE_URL", &sandbox.onence_base_url()),
-            ("ONENCE_USERNAME", &onence.username),
-            ("ONENCE_PASSWORD", &onence.password),
-        ],
-    );
-    section(
-        "Worldline: access-tokens get worldline",
-        "",
-        &[
-            ("WORLDLINE_BASE_URL", &sandbox.worldline_base_url()),
-            ("WORLDLINE_REALM", &worldline.realm),
-            ("WORLDLINE_SCOPE", &worldline.allowed_scopes.join(" ")),
-        ],
-    );
+    let mut text = [
+        format!("# the sandbox plays 1NCE and Worldline at {} until it is interrupted\n", sandbox.url()),
+        "\n# 1NCE: access-tokens get onence\n".to_owned(),
+        export("ONENCE_BASE_URL", &sandbox.onence_base_url()),
+        export("ONENCE_USERNAME", &onence.username),
+        export("ONENCE_PASSWORD", &onence.password),
+        "\n# Worldline: access-tokens get worldline\n".to_owned(),
+        export("WORLDLINE_BASE_URL", &sandbox.worldline_base_url()),
+        export("WORLDLINE_REALM", &worldline.realm),
+        export("WORLDLINE_SCOPE", &worldline.allowed_scopes.join(" ")),
+    ]
+    .concat();
     for client in &worldline.clients {
-        let id = ("WORLDLINE_CLIENT_ID", client.client_id.as_str());
-        match &client.auth {
-            ClientAuth::Secret(secret) => {
-                section("with a client secret", "", &[id, ("WORLDLINE_CLIENT_SECRET", secret)])
-            }
-            _ => {
-                let key = file("signing-key.pem", sandbox.signing_key_pem())?;
-                let certificate = file("signing-cert.pem", sandbox.signing_cert_pem())?;
-                // Both ways at once is an error of `get`, so these lines must not take effect when all are pasted.
-                section(
-                    "or, after `unset WORLDLINE_CLIENT_SECRET`, with a client assertion",
-                    "# ",
-                    &[id, ("WORLDLINE_SIGNING_KEY", &key), ("WORLDLINE_SIGNING_CERT", &certificate)],
-                );
-            }
+        let id = export("WORLDLINE_CLIENT_ID", &client.client_id);
+        if let ClientAuth::Secret(secret) = &client.auth {
+            text += &format!("\n# with a client secret\n{id}{}", export("WORLDLINE_CLIENT_SECRET", secret));
+            continue;
+        }
+        // Two ways at once are an error of `get`, so these lines must not take effect if all are pasted.
+        text += "\n# or, after `unset WORLDLINE_CLIENT_SECRET`, with a client assertion\n";
+        text += &format!("# {id}");
+        for (variable, name, pem) in [
+            ("WORLDLINE_SIGNING_KEY", "signing-key.pem", sandbox.signing_key_pem()),
+            ("WORLDLINE_SIGNING_CERT", "signing-cert.pem", sandbox.signing_cert_pem()),
+        ] {
+            let path = folder.join(name);
+            fs::write(&path, pem).map_err(|e| Failure::Local(format!("{}: {e}", path.display())))?;
+            text += &format!("# {}", export(variable, &path.display().to_string()));
         }
     }
     Ok(text)

@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
@@ -49,6 +50,86 @@ fn worldline(url: &str) -> [(&str, &str); 5] {
         ("WORLDLINE_SCOPE", "VOP WERO"),
         ("WORLDLINE_CLIENT_SECRET", "sandbox-secret"),
     ]
+}
+
+/// The page's table of flat variables: each with its flag, which may be none, and its key.
+fn table() -> Vec<(String, String, String)> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md")).unwrap();
+    let (_, rest) = page.split_once("<!-- flat: ").unwrap();
+    let (table, _) = rest.split_once("<!-- /flat -->").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let rows = rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+        (cells[1].clone(), cells[2].clone(), cells[3].clone())
+    });
+    rows.collect()
+}
+
+/// Each variable and flag sets the key that the page says, and there is none that the page doesn't have.
+#[test]
+fn the_page_has_the_key_of_each_variable() {
+    let (folder, table) = (Folder::new(), table());
+    let mut documented: Vec<_> = table.iter().map(|(variable, ..)| variable.as_str()).collect();
+    let mut all = VARIABLES.map(|(_, variables)| variables).concat();
+    documented.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(documented, all);
+    let word = |c: char| !(c.is_ascii_uppercase() || c == '_');
+    for source in ["onence", "worldline"] {
+        let help = folder.run(&["get", source, "--help"], &[]).stdout;
+        for name in help.split(word).filter(|name| name.starts_with("ONENCE_") || name.starts_with("WORLDLINE_")) {
+            assert!(documented.contains(&name), "{name} is in the help alone");
+        }
+        let flags = help.split("\n      --").skip(1).map(|text| format!("--{text}"));
+        let flags = flags.filter_map(|text| {
+            let (_, variable) = text.split_once("[env: ")?;
+            let variable = variable.split([']', '=']).next()?;
+            let flag = text.split(' ').next()?.to_owned();
+            documented.contains(&variable).then(|| (variable.to_owned(), flag))
+        });
+        let flags: Vec<_> = flags.collect();
+        for (variable, flag, _) in table.iter().filter(|(_, _, key)| key.starts_with(&format!("sources.{source}."))) {
+            let found = flags.iter().find(|(of, _)| of == variable).map(|(_, flag)| flag.as_str());
+            assert_eq!(found.unwrap_or_default(), flag, "the flag of {variable}");
+        }
+    }
+
+    for (variable, flag, key) in &table {
+        let url = "https://row.invalid/auth";
+        let mut set: Vec<(&str, &str)> = if variable.starts_with("ONENCE") {
+            vec![("ONENCE_USERNAME", "other"), ("ONENCE_PASSWORD", "planted-wrong")]
+        } else if variable.contains("SIGNING") {
+            let signing = [("WORLDLINE_SIGNING_KEY", "other"), ("WORLDLINE_SIGNING_CERT", "other")];
+            [&worldline("https://other.invalid")[..4], &signing].concat()
+        } else {
+            worldline("https://other.invalid").to_vec()
+        };
+        // The secret and its file exclude each other.
+        let other = variable.strip_suffix("_FILE").unwrap_or("-");
+        set.retain(|(name, _)| name != variable && *name != other);
+        let value = if variable.ends_with("_BASE_URL") { url } else { "row" };
+        let expected = match key.rsplit('.').next().unwrap() {
+            "env" => variable.clone(),
+            "file" => folder.path().join(value).display().to_string(),
+            _ => value.to_owned(),
+        };
+        let pointer = format!("/{}", key.replace('.', "/"));
+        let show = folder.run(&["config", "show", "--format", "json"], &[&set[..], &[(variable, value)]].concat());
+        assert_eq!((show.code, show.stderr.as_str()), (0, ""), "{variable}");
+        let shown: serde_json::Value = serde_json::from_str(&show.stdout).unwrap();
+        let found = shown.pointer(&pointer).unwrap_or_else(|| panic!("{variable} doesn't set {key}: {}", show.stdout));
+        let found = found.get(0).unwrap_or(found);
+        assert_eq!(found.as_str(), Some(expected.as_str()), "{variable}");
+        // A flag takes its place, so it is what a wrong value is reported of.
+        if !flag.is_empty() {
+            let source = key.split('.').nth(1).unwrap();
+            let said =
+                folder.run(&["get", source, &format!("{flag}=\u{200b}")], &[&set[..], &[(variable, value)]].concat());
+            assert_eq!(said.code, 2, "{flag}");
+            assert!(said.stderr.contains(&format!("error: {flag}: ")), "{flag}: {}", said.stderr);
+            assert!(!said.stderr.contains(&format!("{variable}: ")), "{flag}: {}", said.stderr);
+        }
+    }
 }
 
 /// What each line of the errors is about.

@@ -175,7 +175,13 @@ fn output_stays_as_it_was_where_no_token_comes() {
 fn output_that_cant_be_a_file_is_refused_before_anything_is_sent() {
     let (folder, server) = (Folder::new(), Server::counting());
     fs::create_dir(folder.path().join("folder")).unwrap();
+    for target in ["link", "nobody"] {
+        std::os::unix::fs::symlink(target, folder.path().join(if target == "link" { "link" } else { "dangling" }))
+            .unwrap();
+    }
     for (path, told) in [
+        ("link", "it is a link that leads to no file"),
+        ("dangling", "it is a link that leads to no file"),
         ("folder", "it is a folder; name a file in it"),
         (".", "it is a folder; name a file in it"),
         ("/dev/null", "it isn't a regular file; leave --output out for stdout"),
@@ -187,7 +193,7 @@ fn output_that_cant_be_a_file_is_refused_before_anything_is_sent() {
         assert!(said.stderr.starts_with(&format!("error: --output {path}: ")), "{}", said.stderr);
         assert!(said.stderr.contains(told), "{told}: {}", said.stderr);
     }
-    assert_eq!(added(&folder), ["folder"]);
+    assert_eq!(added(&folder), ["dangling", "folder", "link"]);
     assert!(fs::metadata("/dev/null").is_ok_and(|null| !null.is_file()));
 }
 

@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test fails by panicking, and says what it skips"
@@ -17,6 +18,8 @@ use self::support::{
     server::{self, Server},
     ways::{Given, PLAIN_WAYS, WAYS, Way, is_secret},
 };
+
+type Variables = Vec<(String, String)>;
 
 /// Right settings, which lead to this URL.
 fn settings(provider: &str, url: &str) -> Vec<(&'static str, String)> {
@@ -177,7 +180,8 @@ fn what_a_shell_would_have_replaced_is_refused_in_paths() {
         );
         let nested = ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__FILE", path);
         let of_file = ["get", "sims", "--config", "paths.toml"];
-        let cases: [(&[&str], &[(&str, &str)], &str); 4] = [
+        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 4] = [
             (&["get", "onence"], &flat, "ONENCE_PASSWORD_FILE: "),
             (&["get", "onence", &flag], &flat[..2], "--password-file: "),
             (&of_file, &[], "paths.toml:5: sources.sims.password.file: "),
@@ -268,7 +272,7 @@ fn a_secret_may_end_in_one_line_break_in_a_file_alone() {
 }
 
 /// The ways to name the file of a password, with what a message calls it.
-fn password_files(folder: &Folder, url: &str, path: &str) -> Vec<(Vec<String>, Vec<(String, String)>, &'static str)> {
+fn password_files(folder: &Folder, url: &str, path: &str) -> Vec<(Vec<String>, Variables, &'static str)> {
     let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let pairs = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
@@ -690,5 +694,249 @@ fn the_sandbox_says_why_it_cant_listen() {
         let said = folder.run(&[&["sandbox"], arguments].concat(), &[]);
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(told.iter().all(|part| said.stderr.contains(part)), "{arguments:?}: {}", said.stderr);
+    }
+}
+
+/// A source that signs, with its settings by key, and the ways to give them; each with what a message calls one of them.
+struct Signing<'a> {
+    folder: &'a Folder,
+    url: String,
+    client: &'a str,
+}
+
+impl Signing<'_> {
+    /// The ways: flat variables, flags, nested variables, and a configuration.
+    fn ways(&self, assertion: &[(&str, &str)]) -> Vec<(Way, Vec<String>, Variables)> {
+        let flat_names = |key: &str| match key {
+            "key" => ("WORLDLINE_SIGNING_KEY", "--signing-key"),
+            "certificate" => ("WORLDLINE_SIGNING_CERT", "--signing-cert"),
+            _ => ("WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE", "--signing-key-passphrase-file"),
+        };
+        let base = [("BASE_URL", &*self.url), ("REALM", "sandbox"), ("CLIENT_ID", self.client)];
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let flat: Vec<_> = base.iter().map(|(name, value)| pair(&format!("WORLDLINE_{name}"), value)).collect();
+        let flat = [flat, vec![pair("WORLDLINE_SCOPE", "VOP")]].concat();
+        let by_variable = assertion.iter().map(|(key, value)| pair(flat_names(key).0, value)).collect();
+        let by_flag = assertion.iter().map(|(key, value)| format!("{}={value}", flat_names(key).1)).collect();
+        let nested = |key: &str, value: &str| pair(&format!("ACCESS_TOKENS__SOURCES__GIVEN__{key}"), value);
+        let mut by_nested: Vec<_> = base.iter().map(|(name, value)| nested(name, value)).collect();
+        by_nested.extend([nested("PROVIDER", "worldline"), nested("SCOPES", "VOP")]);
+        by_nested.extend(
+            assertion.iter().map(|(key, value)| nested(&format!("ASSERTION__{}__FILE", key.to_uppercase()), value)),
+        );
+        let mut toml = format!(
+            "[sources.given]\nprovider = \"worldline\"\nbase_url = \"{}\"\nrealm = \"sandbox\"\nclient_id = \"{}\"\n\
+             scopes = \"VOP\"\n[sources.given.assertion]\n",
+            self.url, self.client
+        );
+        for (key, value) in assertion {
+            toml += &format!("{key} = {{ file = \"{value}\" }}\n");
+        }
+        self.folder.write("signing.toml", toml);
+        vec![
+            (Way::Variable, vec!["worldline".to_owned()], [flat.clone(), by_variable].concat()),
+            (Way::Flag, [vec!["worldline".to_owned()], by_flag].concat(), flat),
+            (Way::Nested, vec![], by_nested),
+            (Way::Toml, vec![], vec![pair("ACCESS_TOKENS_CONFIG", "signing.toml")]),
+        ]
+    }
+
+    /// What a message calls the key at `index` of those that were given.
+    fn name(way: Way, key: &str, index: usize) -> String {
+        match way {
+            Way::Variable if key == "key" => "WORLDLINE_SIGNING_KEY: ".to_owned(),
+            Way::Variable if key == "certificate" => "WORLDLINE_SIGNING_CERT: ".to_owned(),
+            Way::Variable => "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE: ".to_owned(),
+            Way::Flag if key == "key" => "--signing-key: ".to_owned(),
+            Way::Flag if key == "certificate" => "--signing-cert: ".to_owned(),
+            Way::Flag => "--signing-key-passphrase-file: ".to_owned(),
+            Way::Nested => format!("ACCESS_TOKENS__SOURCES__GIVEN__ASSERTION__{}__FILE: ", key.to_uppercase()),
+            _ => format!("signing.toml:{}: sources.given.assertion.{key}", index + 8),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_in_pem_is_skipped_in_every_way_in() {
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    folder.write("key.pem", format!("\u{feff}{}", sandbox.signing_key_pem()));
+    folder.write("cert.pem", format!("\u{feff}{}", sandbox.signing_cert_pem()));
+    folder.write("root.pem", format!("\u{feff}{}", certificate(365).1));
+    let signing = Signing { folder: &folder, url: sandbox.worldline_base_url(), client: "sandbox-jwt-client" };
+    for (way, arguments, environment) in signing.ways(&[("key", "key.pem"), ("certificate", "cert.pem")]) {
+        let said = run(&folder, &["get"], &arguments, &environment);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{way:?}");
+    }
+    // In a variable itself, and among roots.
+    folder.write(
+        "env.toml",
+        format!(
+            "[sources.given]\nprovider = \"worldline\"\nbase_url = \"{}\"\nrealm = \"sandbox\"\nscopes = \"VOP\"\n\
+             client_id = \"sandbox-jwt-client\"\nassertion = {{ key = {{ env = \"KEY\" }}, certificate = {{ env = \"CERT\" }} }}\n\
+             transport = {{ roots = [\"root.pem\"] }}\n",
+            sandbox.worldline_base_url()
+        ),
+    );
+    let marked = |pem: &str| format!("\u{feff}{pem}");
+    let environment = [("KEY", marked(sandbox.signing_key_pem())), ("CERT", marked(sandbox.signing_cert_pem()))];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value));
+    for command in ["get", "doctor"] {
+        let said = run(&folder, &[command, "--config", "env.toml"], &[], &environment);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{command}: {}", said.stdout);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_setting_that_leads_to_no_key_names_path_and_reason() {
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    folder.write("key.pem", sandbox.signing_key_pem());
+    folder.write("cert.pem", sandbox.signing_cert_pem());
+    folder.write("passphrase", "planted-passphrase\n");
+    folder.write("empty", "");
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    unreadable(&folder);
+    let server = Server::counting();
+    let signing = Signing { folder: &folder, url: server.url(), client: "c" };
+    for (index, wrong) in ["key", "certificate", "passphrase"].into_iter().enumerate() {
+        for (path, told) in [
+            ("folder", "can't be read: it is a folder; name the file in it"),
+            ("nowhere", "can't be read: No such file"),
+            ("loop", "can't be read: "),
+            ("/dev/zero", "can't be read: it is a device or a socket"),
+            ("empty", "empty"),
+        ] {
+            // A relative one might be the passphrase itself, and isn't shown.
+            let path = folder.path().join(path).display().to_string();
+            let mut assertion = [("key", "key.pem"), ("certificate", "cert.pem"), ("passphrase", "passphrase")];
+            assertion[index].1 = &path;
+            for (way, arguments, environment) in signing.ways(&assertion) {
+                let said = run(&folder, &["get"], &arguments, &environment);
+                assert_eq!((said.code, server.connections()), (2, 0), "{way:?} {wrong} {path}: {}", said.stderr);
+                let name = Signing::name(way, wrong, index);
+                assert!(said.stderr.starts_with(&format!("error: {name}")), "{name}: {}", said.stderr);
+                assert!(said.stderr.contains(told) && said.stderr.contains(&path), "{told}: {}", said.stderr);
+                assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+            }
+        }
+    }
+}
+
+/// The sandbox's key and certificate as PKCS#12.
+fn bundle(sandbox: &Sandbox) -> Vec<u8> {
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+    let key = PrivateKeyDer::from_pem_slice(sandbox.signing_key_pem().as_bytes()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(sandbox.signing_cert_pem().as_bytes()).unwrap();
+    let key = p12_keystore::PrivateKey::from_der(key.secret_der()).unwrap();
+    let certificate = p12_keystore::Certificate::from_der(&certificate).unwrap();
+    let mut store = p12_keystore::KeyStore::new();
+    let chain = p12_keystore::PrivateKeyChain::new("key", key, [certificate]);
+    store.add_entry("key", p12_keystore::KeyStoreEntry::PrivateKeyChain(chain));
+    store.writer("planted-passphrase").write().unwrap()
+}
+
+/// Its name doesn't count, and in the wrong place the message says which setting is the right one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_told_by_what_is_in_it() {
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    folder.write("key.pem", sandbox.signing_key_pem());
+    folder.write("cert.pem", sandbox.signing_cert_pem());
+    folder.write("bundle.key", bundle(&sandbox));
+    folder.write("passphrase", "planted-passphrase\n");
+    let passphrase = ("passphrase", "passphrase");
+    let signing = Signing { folder: &folder, url: sandbox.worldline_base_url(), client: "sandbox-jwt-client" };
+    let alone = signing.ways(&[("key", "bundle.key"), passphrase]);
+    for (way, arguments, environment) in &alone[..2] {
+        let said = run(&folder, &["get"], arguments, environment);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{way:?}");
+    }
+    folder.write(
+        "pkcs12.toml",
+        std::fs::read_to_string(folder.path().join("signing.toml")).unwrap().replace("\nkey =", "\npkcs12 ="),
+    );
+    assert_eq!(folder.run(&["get", "--config", "pkcs12.toml"], &[]).code, 0);
+
+    let sent = sandbox.requests(Endpoint::Worldline);
+    for (index, assertion) in [
+        [("key", "bundle.key"), ("certificate", "cert.pem"), passphrase],
+        [("key", "bundle.key"), ("certificate", "bundle.key"), passphrase],
+        [("certificate", "bundle.key"), ("key", "key.pem"), passphrase],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Without a passphrase where the key has none.
+        let assertion = if index == 2 { &assertion[..2] } else { &assertion };
+        for (way, arguments, environment) in signing.ways(assertion) {
+            let said = run(&folder, &["get"], &arguments, &environment);
+            let name = Signing::name(way, assertion[0].0, 0);
+            assert_eq!(said.code, 2, "{way:?}: {}", said.stderr);
+            assert!(said.stderr.starts_with(&format!("error: {name}")), "{name}: {}", said.stderr);
+            let hint = match way {
+                Way::Variable | Way::Flag => "set WORLDLINE_SIGNING_KEY to it, and unset WORLDLINE_SIGNING_CERT",
+                Way::Nested => "set ACCESS_TOKENS__SOURCES__GIVEN__ASSERTION__PKCS12__FILE to it",
+                _ => "set it as pkcs12",
+            };
+            assert!(said.stderr.contains("it is a PKCS#12 bundle") && said.stderr.contains(hint), "{}", said.stderr);
+            assert!(said.stderr.contains("bundle.key") && said.stderr.lines().count() == 1, "{}", said.stderr);
+        }
+    }
+    assert_eq!(sandbox.requests(Endpoint::Worldline), sent);
+}
+
+/// The header of the assertion in a request, in JSON.
+fn header(request: &str) -> serde_json::Value {
+    let (_, assertion) = request.split_once("client_assertion=").unwrap();
+    let mut bytes = Vec::new();
+    let (mut bits, mut count) = (0_u32, 0);
+    for c in assertion.split('.').next().unwrap().bytes() {
+        let value =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".iter().position(|known| *known == c);
+        (bits, count) = ((bits << 6) | value.unwrap() as u32, count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_needs_no_certificate_where_the_key_id_is_a_text() {
+    let (sandbox, folder) = (Sandbox::start().await.unwrap(), Folder::new());
+    folder.write("key.pem", sandbox.signing_key_pem());
+    let server = Server::answering(|_| Some(server::token("abc")));
+    let signing = Signing { folder: &folder, url: server.url(), client: "c" };
+    let key_id = ("ACCESS_TOKENS__SOURCES__GIVEN__ASSERTION__KEY_ID__TEXT".to_owned(), "payee-2025".to_owned());
+    for (way, arguments, environment) in signing.ways(&[("key", "key.pem")]) {
+        let said = run(&folder, &["get"], &arguments, &environment);
+        assert_eq!(said.code, 2, "{way:?}");
+        let told = match way {
+            Way::Variable | Way::Flag => {
+                "WORLDLINE_SIGNING_CERT: isn't set; the key id is the certificate's fingerprint; set it\n"
+            }
+            Way::Nested => "ASSERTION__CERTIFICATE: isn't set",
+            _ => "signing.toml:7: sources.given.assertion.certificate: is missing; the key id is the certificate's",
+        };
+        assert!(said.stderr.contains(told), "{way:?} {told}: {}", said.stderr);
+        if way == Way::Nested {
+            assert!(said.stderr.contains(&format!("set it, or {}", key_id.0)), "{}", said.stderr);
+        }
+        if matches!(way, Way::Nested | Way::Toml) {
+            let before = server.requests().len();
+            let environment = [environment, vec![key_id.clone()]].concat();
+            let said = run(&folder, &["get"], &arguments, &environment);
+            assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "abc\n", ""), "{way:?}");
+            let (_, request) = &server.requests()[before];
+            assert_eq!(header(request)["kid"], "payee-2025", "{way:?}");
+            let doctor = run(&folder, &["config", "check"], &[], &environment);
+            assert_eq!(doctor.code, 0, "{way:?}: {}", doctor.stderr);
+            // What is of the certificate needs it all the same.
+            let x509 = ("ACCESS_TOKENS__SOURCES__GIVEN__ASSERTION__X509".to_owned(), "x5c".to_owned());
+            let said = run(&folder, &["get"], &arguments, &[environment, vec![x509]].concat());
+            assert_eq!(said.code, 2);
+            assert!(said.stderr.contains("x509 is of the certificate"), "{}", said.stderr);
+        }
     }
 }

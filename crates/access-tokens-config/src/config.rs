@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
     error::{Error, Origin, Problem, add},
@@ -70,21 +70,6 @@ impl Config {
     /// the sources. A [`Reader`] reads each source for itself.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         Reader::new().file(path.as_ref()).read()?.complete()
-    }
-
-    /// Takes everything from the process's environment.
-    ///
-    /// ```
-    /// use access_tokens_config::Config;
-    ///
-    /// let error = Config::from_env().unwrap_err(); // none of the variables is set
-    /// assert!(error.to_string().starts_with("the environment: sources: there is no source"));
-    /// ```
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn from_env() -> Result<Self, Error> {
-        Reader::new().read()?.complete()
     }
 
     /// This configuration, if nothing is wrong with any of its settings.
@@ -171,42 +156,40 @@ impl Config {
         Problem::new(self.origin.clone(), "sources", message).into()
     }
 
-    /// What is in effect, as TOML that can be read again, from any folder: the settings that were made and the defaults of the
-    /// others, each with where it comes from in a comment. Of secrets, where they stand; paths are absolute.
+    /// What is in effect for these sources and the store, or for all sources if none is named, as TOML that can be read again from
+    /// any folder: each setting with where it comes from in a comment. Of secrets, where they are; paths are absolute.
     ///
     /// ```
-    /// # let config = access_tokens_config::Reader::new().variables([
-    /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
-    /// #     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
-    /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
-    /// # ]).read()?;
-    /// let toml = config.to_toml();
-    /// assert!(toml.contains("username = \"me@example.com\"  # ACCESS_TOKENS__SOURCES__SIMS__USERNAME\n"));
+    /// # use access_tokens_config::Reader;
+    /// let config = Reader::new().variables([("ONENCE_USERNAME", "me@example.com"), ("ONENCE_PASSWORD", "secret")]).read()?;
+    /// let toml = config.to_toml(&[])?;
+    /// assert!(toml.contains("username = \"me@example.com\"  # ONENCE_USERNAME\n"));
     /// assert!(toml.contains("timeout = \"15s\"  # default\n"));
+    /// assert_eq!(config.to_json(&[])?["sources"]["onence"]["password"]["env"], "ONENCE_PASSWORD");
     /// # Ok::<(), access_tokens_config::Error>(())
     /// ```
-    pub fn to_toml(&self) -> String {
-        let tables: Vec<_> =
-            self.store().into_iter().map(Store::to_toml).chain(self.sources().map(Source::to_toml)).collect();
-        tables.join("\n")
+    ///
+    /// # Errors
+    /// What is wrong with one of the sources, or that there is none of that name.
+    pub fn to_toml(&self, names: &[&str]) -> Result<String, Error> {
+        let sources = self.named(names)?.into_iter().map(Source::to_toml);
+        Ok(self.store().into_iter().map(Store::to_toml).chain(sources).collect::<Vec<_>>().join("\n"))
     }
 
     /// The same as JSON, without comments.
     ///
-    /// ```
-    /// # let config = access_tokens_config::Reader::new().variables([
-    /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PROVIDER", "onence"),
-    /// #     ("ACCESS_TOKENS__SOURCES__SIMS__USERNAME", "me@example.com"),
-    /// #     ("ACCESS_TOKENS__SOURCES__SIMS__PASSWORD__ENV", "ONENCE_PASSWORD"),
-    /// # ]).read()?;
-    /// let json = config.to_json();
-    /// assert_eq!(json.pointer("/sources/sims/password/env").and_then(|name| name.as_str()), Some("ONENCE_PASSWORD"));
-    /// # Ok::<(), access_tokens_config::Error>(())
-    /// ```
-    pub fn to_json(&self) -> Value {
-        let sources: Map<_, _> = self.sources().map(|source| (source.name().to_owned(), source.to_json())).collect();
+    /// # Errors
+    /// As [`to_toml`](Self::to_toml).
+    pub fn to_json(&self, names: &[&str]) -> Result<Value, Error> {
+        let sources = self.named(names)?.into_iter().map(|source| (source.name().to_owned(), source.to_json()));
+        let sources = ("sources".to_owned(), Value::Object(sources.collect()));
         let store = self.store().map(|store| ("store".to_owned(), store.to_json()));
-        Value::Object([("sources".to_owned(), Value::Object(sources))].into_iter().chain(store).collect())
+        Ok(Value::Object([sources].into_iter().chain(store).collect()))
+    }
+
+    fn named(&self, names: &[&str]) -> Result<Vec<&Source>, Error> {
+        let all = names.is_empty().then(|| self.names());
+        names.iter().copied().chain(all.into_iter().flatten()).map(|name| self.source(name)).collect()
     }
 }
 

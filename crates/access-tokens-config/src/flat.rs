@@ -13,33 +13,85 @@ use crate::{
 pub(crate) struct Flat {
     /// The name of the source, and of its provider.
     pub(crate) source: &'static str,
-    /// Each variable with its key. Where the key ends in `env`, the variable is the one that a reference names.
-    variables: &'static [(&'static str, &'static str)],
+    variables: &'static [FlatVariable],
+}
+
+/// One of the variables `ONENCE_*` and `WORLDLINE_*`; from [`flat_variables`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct FlatVariable {
+    /// Its name, such as `ONENCE_BASE_URL`.
+    pub name: &'static str,
+    /// The key that it sets, within the source. If the key ends in `.env`, the value of the variable is a secret.
+    pub key: &'static str,
+    /// The kind of value, for a help text: `URL`, `PATH`.
+    pub value_name: &'static str,
+    /// What the value is, in one line.
+    pub help: &'static str,
+}
+
+/// The variables that set the source `onence` or `worldline`, in the order of a help text. Other sources have none.
+///
+/// ```
+/// let names: Vec<_> = access_tokens_config::flat_variables("onence").map(|variable| variable.name).collect();
+/// assert_eq!(names, ["ONENCE_BASE_URL", "ONENCE_USERNAME", "ONENCE_PASSWORD", "ONENCE_PASSWORD_FILE"]);
+/// ```
+pub fn flat_variables(source: &str) -> impl Iterator<Item = &'static FlatVariable> {
+    FLAT.iter().filter(move |flat| flat.source == source).flat_map(|flat| flat.variables)
+}
+
+const fn row(name: &'static str, key: &'static str, value_name: &'static str, help: &'static str) -> FlatVariable {
+    FlatVariable { name, key, value_name, help }
 }
 
 pub(crate) static FLAT: [Flat; 2] = [
     Flat {
         source: "onence",
         variables: &[
-            ("ONENCE_BASE_URL", "base_url"),
-            ("ONENCE_USERNAME", "username"),
-            ("ONENCE_PASSWORD", "password.env"),
-            ("ONENCE_PASSWORD_FILE", "password.file"),
+            row(
+                "ONENCE_BASE_URL",
+                "base_url",
+                "URL",
+                "What comes before /oauth/token [default: the specification's server]",
+            ),
+            row("ONENCE_USERNAME", "username", "NAME", "User name of a 1NCE account that may use the API"),
+            row("ONENCE_PASSWORD", "password.env", "PASSWORD", "Password of that account"),
+            row("ONENCE_PASSWORD_FILE", "password.file", "PATH", "File that holds the password"),
         ],
     },
     Flat {
         source: "worldline",
         variables: &[
-            ("WORLDLINE_BASE_URL", "base_url"),
-            ("WORLDLINE_REALM", "realm"),
-            ("WORLDLINE_CLIENT_ID", "client_id"),
-            ("WORLDLINE_SCOPE", "scopes"),
-            ("WORLDLINE_CLIENT_SECRET", "client_secret.env"),
-            ("WORLDLINE_CLIENT_SECRET_FILE", "client_secret.file"),
-            ("WORLDLINE_SIGNING_KEY", "assertion.key.file"),
-            ("WORLDLINE_SIGNING_CERT", "assertion.certificate.file"),
-            ("WORLDLINE_SIGNING_KEY_PASSPHRASE", "assertion.passphrase.env"),
-            ("WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE", "assertion.passphrase.file"),
+            row("WORLDLINE_BASE_URL", "base_url", "URL", "What comes before /realms; ends in /auth"),
+            row("WORLDLINE_REALM", "realm", "NAME", "The realm, as given at onboarding"),
+            row("WORLDLINE_CLIENT_ID", "client_id", "ID", "The client id, as given at onboarding"),
+            row("WORLDLINE_SCOPE", "scopes", "SCOPES", "The scopes to request, with spaces or commas between"),
+            row("WORLDLINE_CLIENT_SECRET", "client_secret.env", "SECRET", "The client secret"),
+            row("WORLDLINE_CLIENT_SECRET_FILE", "client_secret.file", "PATH", "File that holds the client secret"),
+            row(
+                "WORLDLINE_SIGNING_KEY",
+                "assertion.key.file",
+                "PATH",
+                "File that holds the private key for assertions (PEM or DER), or a PKCS#12 bundle with its certificate",
+            ),
+            row(
+                "WORLDLINE_SIGNING_CERT",
+                "assertion.certificate.file",
+                "PATH",
+                "File that holds the certificate registered for that key (PEM or DER)",
+            ),
+            row(
+                "WORLDLINE_SIGNING_KEY_PASSPHRASE",
+                "assertion.passphrase.env",
+                "PASSPHRASE",
+                "Passphrase of that key or bundle",
+            ),
+            row(
+                "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
+                "assertion.passphrase.file",
+                "PATH",
+                "File that holds the passphrase of that key or bundle",
+            ),
         ],
     },
 ];
@@ -59,12 +111,12 @@ impl Flat {
     /// The variable that sets this key, or the first one within it.
     pub(crate) fn variable(&self, key: &str) -> Option<&'static str> {
         let is_of = |of: &str| of.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        self.variables.iter().find(|(_, of)| is_of(of)).map(|(variable, _)| *variable)
+        self.variables.iter().find(|variable| is_of(variable.key)).map(|variable| variable.name)
     }
 
     /// Whether a second variable names the file of a secret.
     pub(crate) fn has_file(&self, key: &str) -> bool {
-        self.variables.iter().any(|(_, of)| of.strip_suffix(".env") == Some(key))
+        self.variables.iter().any(|variable| variable.key.strip_suffix(".env") == Some(key))
     }
 
     /// The source, if it is named, or one of its variables is set that no reference of the configuration names.
@@ -75,11 +127,11 @@ impl Flat {
         referred: &BTreeSet<String>,
         is_named: bool,
     ) -> Option<FlatSource> {
-        let first = self.variables.first().map(|(variable, _)| Origin::Variable((*variable).to_owned()));
+        let first = self.variables.first().map(|variable| Origin::Variable(variable.name.to_owned()));
         let mut origin = None;
         let mut node = Node { origin: Origin::Environment, value: Value::Table(BTreeMap::new()) };
         let (mut problems, mut empty) = (Vec::new(), Vec::new());
-        for (variable, key) in self.variables {
+        for FlatVariable { name: variable, key, .. } in self.variables {
             let (place, value) = match flags.get(*variable) {
                 Some((flag, value)) => (Origin::Flag(flag.clone()), Ok(value.clone())),
                 None => match environment.variable(variable) {

@@ -46,6 +46,7 @@ mod tree;
 
 pub use config::{Checked, Config};
 pub use error::{Error, Origin, Problem};
+pub use flat::{FlatVariable, flat_variables};
 pub use reader::Reader;
 pub use schema::schema;
 pub use source::Source;

@@ -69,7 +69,7 @@ const USERNAME: &str =
 #[serde(deny_unknown_fields)]
 pub(crate) struct OnenceSettings {
     /// Whose tokens these are: `onence` for 1NCE, `worldline` for Worldline Open Banking.
-    #[schemars(with = "String", extend("const" = "onence"))]
+    #[schemars(with = "String", extend("enum" = ["onence"]))]
     provider: Provider,
     /// The URL before `/oauth/token`: `https`, or `http` to this machine.
     #[serde(default = "onence_base_url")]
@@ -105,7 +105,7 @@ fn onence_base_url() -> Filled {
 #[schemars(extend("oneOf" = [{ "required": ["client_secret"] }, { "required": ["assertion"] }]))]
 pub(crate) struct WorldlineSettings {
     /// Whose tokens these are: `onence` for 1NCE, `worldline` for Worldline Open Banking.
-    #[schemars(with = "String", extend("const" = "worldline"))]
+    #[schemars(with = "String", extend("enum" = ["worldline"]))]
     provider: Provider,
     /// The URL before `/realms`, which ends in `/auth`, as given at onboarding: `https`, or `http` to this machine.
     #[schemars(regex(pattern = BASE_URL), example = "https://auth.example/auth")]
@@ -304,7 +304,7 @@ impl PolicySettings {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TransportSettings {
-    /// The URL of an HTTP proxy. With a user name or password in it, where that URL stands. If not set, the system's.
+    /// The URL of an HTTP proxy. With a user name or password in it, where that URL stands. If not set, that of `HTTPS_PROXY` or `ALL_PROXY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "http://proxy.example:3128")]
     pub(crate) proxy: Option<Proxy>,

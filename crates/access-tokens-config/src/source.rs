@@ -190,13 +190,11 @@ impl Source {
         Ok(cache)
     }
 
-    /// What is in effect for it, as [`Config::to_toml`](crate::Config::to_toml) has it.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         show::toml(&self.0.section, &self.0.settings)
     }
 
-    /// The same as JSON: the value of its key among the sources.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         show::json(&self.0.settings)
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     environment::PREFIX,
-    error::{Origin, Problem},
+    error::{Origin, Problem, within},
     flat::Flat,
     schema,
     tree::Node,
@@ -54,8 +54,12 @@ impl Spelling {
         let list = key.split('[').next().unwrap_or_default();
         let key = if node.get(key).is_none() { list } else { key };
         let origin = node.origin_of(key);
-        match origin {
-            Origin::Variable(_) | Origin::Flag(_) if node.get(key).is_none_or(|node| node.table().is_some()) => {
+        match (origin, node.get(key).map(Node::reference)) {
+            // A reference is one variable, whose name has more than the key.
+            (Origin::Variable(_) | Origin::Flag(_), Some(Some(only))) => only.origin.clone(),
+            (Origin::Variable(_) | Origin::Flag(_), place)
+                if place.is_none() || node.get(key).is_some_and(|node| node.table().is_some()) =>
+            {
                 self.variable(key).map_or(origin.clone(), Origin::Variable)
             }
             _ => origin.clone(),
@@ -88,6 +92,22 @@ impl Spelling {
             None => message,
         };
         let variable = self.variable(key).unwrap_or_default();
+        let beside = |name: &str| {
+            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
+            self.variable(&within(parent, name)).unwrap_or_default()
+        };
+        let message = match self.flat {
+            // The variable of a key takes a bundle, too; and none sets the key id.
+            Some(_) => message
+                .replace(
+                    "set it as pkcs12",
+                    &format!("set {} to it, and unset {}", beside("key"), beside("certificate")),
+                )
+                .replace(", or key_id to a text", ""),
+            None => message
+                .replace("set it as pkcs12", &format!("set {}__FILE to it", beside("pkcs12")))
+                .replace(", or key_id to a text", &format!(", or {}__TEXT", beside("key_id"))),
+        };
         let way = |text: String, (file, of, value): (&str, &str, &str)| match self.flat {
             Some(_) => text.replace(file, &format!("{variable}_{of}")),
             None => text.replace(file, &format!("{variable}__{of}={value}")),

@@ -107,13 +107,11 @@ impl Store {
         Ok(shared.insert(self.inner.shared()?).clone())
     }
 
-    /// What is in effect for it, as [`Config::to_toml`](crate::Config::to_toml) has it.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         show::toml(&self.inner.section, &self.inner.settings)
     }
 
-    /// The same as JSON: the value of the key `store`.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         show::json(&self.inner.settings)
     }
 }

@@ -77,6 +77,12 @@ impl Node {
         }
     }
 
+    /// The one value of a reference, which says what the value is.
+    pub(crate) fn reference(&self) -> Option<&Node> {
+        let table = self.table().filter(|table| table.len() == 1 && is_choice(table))?;
+        table.values().next()
+    }
+
     /// What stands at this key, such as `policy.refresh_at` or `transport.roots[1]`.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         segments(key).try_fold(self, Self::child)

@@ -43,7 +43,7 @@ key_id = "sha256"
 fn merged(variables: &[(&str, &str)]) -> Value {
     let folder = Folder::new();
     let variables = variables.iter().map(|(name, value)| (format!("ACCESS_TOKENS__SOURCES__{name}"), *value));
-    support::read_with(folder.write("a.toml", FILE), variables).unwrap().to_json()
+    support::read_with(folder.write("a.toml", FILE), variables).unwrap().to_json(&[]).unwrap()
 }
 
 /// Paths in variables begin there.
@@ -104,7 +104,10 @@ fn variables_win_over_the_store_of_the_file() {
         let folder = Folder::new();
         let urls = (variable == "MODE").then_some(("ACCESS_TOKENS__STORE__URLS".to_owned(), "redis://c"));
         let variables = urls.into_iter().chain([(format!("ACCESS_TOKENS__STORE__{variable}"), value)]);
-        let merged = support::read_with(folder.write("a.toml", format!("{STORE}{FILE}")), variables).unwrap().to_json();
+        let merged = support::read_with(folder.write("a.toml", format!("{STORE}{FILE}")), variables)
+            .unwrap()
+            .to_json(&[])
+            .unwrap();
         let shown = merged["store"].pointer(place).map(|shown| without_working_directory(&shown.to_string()));
         assert_eq!(shown, Some(expected.to_string()), "{variable}={value}");
     }
@@ -130,7 +133,7 @@ fn toml_as_it_can_be_written() {
     for (written, refresh_at) in [("1", 1.0), ("0x1", 1.0), ("+1", 1.0), ("0.7_5", 0.75), ("75e-2", 0.75)] {
         let text = sims.replace(" }", &format!(", policy.refresh_at = {written} }}"));
         let config = support::read_with(folder.write("a.toml", text), NONE).unwrap();
-        let json = config.to_json();
+        let json = config.to_json(&[]).unwrap();
         assert_eq!(json["sources"]["sims"]["policy"]["refresh_at"], json!(refresh_at), "{written}");
         assert_eq!(json["sources"]["sims"]["username"], "me");
     }
@@ -154,8 +157,8 @@ fn other_variables_are_left_alone() {
     let others =
         ["ACCESS_TOKENS_CONFIG", "ACCESS_TOKENS_SOURCE", "ACCESS_TOKENSX", "PATH"].map(|name| (name, "hunter2"));
     assert_eq!(
-        support::read_with(&path, others).unwrap().to_json(),
-        support::read_with(&path, NONE).unwrap().to_json()
+        support::read_with(&path, others).unwrap().to_json(&[]).unwrap(),
+        support::read_with(&path, NONE).unwrap().to_json(&[]).unwrap()
     );
 }
 
@@ -230,19 +233,19 @@ fn what_is_shown() {
         ("PROXY", "http://me:hunter2@proxy:3128"),
     ];
     let config = support::read_with(path, variables).unwrap();
-    let toml = config.to_toml();
-    assert!(!toml.contains("hunter2") && !config.to_json().to_string().contains("hunter2"));
+    let toml = config.to_toml(&[]).unwrap();
+    assert!(!toml.contains("hunter2") && !config.to_json(&[]).unwrap().to_string().contains("hunter2"));
     insta::assert_snapshot!(without_working_directory(&folder.without(&toml)));
 
     // From another folder.
     let elsewhere = Folder::new();
     let again = support::read_with(elsewhere.write("again.toml", &toml), NONE).unwrap();
-    assert_eq!(again.to_json(), config.to_json());
+    assert_eq!(again.to_json(&[]).unwrap(), config.to_json(&[]).unwrap());
     for source in config.sources() {
         assert!(source.files().iter().all(|file| file.is_absolute()));
         assert_eq!(again.source(source.name()).unwrap().files(), source.files());
     }
-    assert!(validator(&schema()).is_valid(&config.to_json()));
+    assert!(validator(&schema()).is_valid(&config.to_json(&[]).unwrap()));
 
     let unused = [
         "client_secret",
@@ -252,7 +255,7 @@ fn what_is_shown() {
         "transport.identity.certificate",
         "transport.identity.passphrase",
     ];
-    let json = config.to_json();
+    let json = config.to_json(&[]).unwrap();
     let choice = |key: &str| [".env", ".file", ".text"].iter().any(|end| key.ends_with(end));
     for key in settings("worldline").iter().filter(|key| !unused.contains(&key.as_str()) && !choice(key)) {
         let pointer = format!("/sources/payee/{}", key.replace('.', "/"));
@@ -286,9 +289,9 @@ fn relative_paths_begin_where_they_were_read() {
     if env::var_os("TEST_RELATIVE").is_some() {
         let variables = [("ACCESS_TOKENS__SOURCES__PAYEE__ASSERTION__KEY__FILE", "other.pem")];
         let config = support::read_with("a.toml", variables).unwrap();
-        let before = (config.to_json(), config.source("payee").unwrap().files());
+        let before = (config.to_json(&[]).unwrap(), config.source("payee").unwrap().files());
         env::set_current_dir("/").unwrap();
-        assert_eq!((config.to_json(), config.source("payee").unwrap().files()), before);
+        assert_eq!((config.to_json(&[]).unwrap(), config.source("payee").unwrap().files()), before);
         let error = config.source("payee").unwrap().endpoint().unwrap_err();
         println!("{} | {error}", before.1.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" "));
         return;

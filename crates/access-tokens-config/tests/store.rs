@@ -164,7 +164,7 @@ fn shared(folder: &Folder, store: &Value, at: &str) -> SharedStore {
 fn no_setting_is_missing_here() {
     let (stores, folder) = (stores("redis.example"), folder());
     let least = json!({ "urls": "redis://x", "name_key": { "env": "N" }, "keys": { "env": "K" } });
-    let defaults = read(&folder, &least, &sims(None), "x").store().unwrap().to_json();
+    let defaults = read(&folder, &least, &sims(None), "x").to_json(&[]).unwrap()["store"].clone();
     for key in settings("store") {
         let place = format!("/{}", key.replace('.', "/"));
         let told: Vec<_> = stores.iter().filter_map(|(_, store)| store.pointer(&place)).collect();

@@ -1,179 +1,182 @@
-//! How an examination is told: line by line as it goes, or as one JSON document at the end.
+//! The report of an examination: printed line by line as steps finish, or as one JSON document at the end.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::{failure::Failure, output};
+use crate::{
+    failure::{self, Failure},
+    output,
+};
 
-/// The steps, in the order in which they are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) enum StepName {
-    #[serde(rename = "settings")]
-    Settings,
-    #[serde(rename = "key and certificate")]
-    Key,
-    #[serde(rename = "name lookup")]
-    Lookup,
-    #[serde(rename = "connection")]
-    Connection,
-    #[serde(rename = "TLS")]
-    Tls,
-    #[serde(rename = "clock skew")]
-    Clock,
-    #[serde(rename = "exchange")]
-    Exchange,
-    #[serde(rename = "scopes")]
-    Scopes,
-    #[serde(rename = "store")]
-    Store,
-}
+pub(super) const SETTINGS: &str = "settings";
+pub(super) const KEY: &str = "key and certificate";
+pub(super) const LOOKUP: &str = "name lookup";
+pub(super) const CONNECTION: &str = "connection";
+pub(super) const TLS: &str = "TLS";
+pub(super) const CLOCK: &str = "clock skew";
+pub(super) const EXCHANGE: &str = "exchange";
+pub(super) const SCOPES: &str = "scopes";
+pub(super) const STORE: &str = "store";
 
-impl StepName {
-    const ALL: [Self; 9] = [
-        Self::Settings,
-        Self::Key,
-        Self::Lookup,
-        Self::Connection,
-        Self::Tls,
-        Self::Clock,
-        Self::Exchange,
-        Self::Scopes,
-        Self::Store,
-    ];
+/// All steps, in the order in which they are taken.
+const STEPS: [&str; 9] = [SETTINGS, KEY, LOOKUP, CONNECTION, TLS, CLOCK, EXCHANGE, SCOPES, STORE];
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Settings => "settings",
-            Self::Key => "key and certificate",
-            Self::Lookup => "name lookup",
-            Self::Connection => "connection",
-            Self::Tls => "TLS",
-            Self::Clock => "clock skew",
-            Self::Exchange => "exchange",
-            Self::Scopes => "scopes",
-            Self::Store => "store",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
+enum Outcome {
     Ok,
     Failed,
     Warning,
     Skipped,
 }
 
-#[derive(Debug, Serialize)]
+/// One step: what it found, and what to do about it.
+#[derive(Serialize)]
 pub(super) struct Step {
-    pub(super) step: StepName,
-    pub(super) outcome: Outcome,
-    /// None for what took no time of its own.
-    pub(super) took_ms: Option<u64>,
-    pub(super) detail: String,
-    pub(super) next: Option<String>,
+    #[serde(rename = "step")]
+    name: &'static str,
+    outcome: Outcome,
+    /// None if the step was skipped, or isn't measured apart from another step.
+    took_ms: Option<u64>,
+    detail: String,
+    next: Option<String>,
+    #[serde(skip)]
+    exit_code: Option<u8>,
 }
 
-/// One source. Without a name: what is wrong with the configuration as a whole.
-#[derive(Debug, Serialize)]
-pub(super) struct Examined {
+impl Step {
+    fn new(name: &'static str, outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { name, outcome, took_ms: None, detail: detail.into(), next: None, exit_code: None }
+    }
+
+    pub(super) fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Ok, detail)
+    }
+
+    pub(super) fn skipped(name: &'static str, why: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Skipped, why)
+    }
+
+    pub(super) fn warning(name: &'static str, detail: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..Self::new(name, Outcome::Warning, detail) }
+    }
+
+    pub(super) fn failed(name: &'static str, detail: String, next: impl Into<String>, exit_code: u8) -> Self {
+        Self { next: Some(next.into()), exit_code: Some(exit_code), ..Self::new(name, Outcome::Failed, detail) }
+    }
+
+    /// A step whose settings can't be used.
+    pub(super) fn refused(name: &'static str, problems: String) -> Self {
+        Self::failed(name, problems, "correct that, and run this again", failure::SETTING)
+    }
+
+    pub(super) fn took(mut self, took: impl Into<Option<Duration>>) -> Self {
+        let took = took.into().filter(|_| self.outcome != Outcome::Skipped);
+        self.took_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+}
+
+/// The report on one source. Without a name: what is wrong with the configuration as a whole.
+#[derive(Serialize)]
+pub(super) struct SourceReport {
     name: Option<String>,
     provider: Option<&'static str>,
     ok: bool,
     steps: Vec<Step>,
-}
-
-impl Examined {
-    pub(super) fn new(name: Option<&str>, provider: Option<&'static str>) -> Self {
-        Self { name: name.map(str::to_owned), provider, ok: true, steps: Vec::new() }
-    }
-
-    pub(super) fn add(&mut self, step: Step) {
-        self.ok &= step.outcome != Outcome::Failed;
-        self.steps.push(step);
-    }
-
-    pub(super) fn last_failed(&self) -> Option<StepName> {
-        self.steps.iter().rev().find(|step| step.outcome == Outcome::Failed).map(|step| step.step)
-    }
-
-    /// The first that wasn't taken or skipped yet.
-    pub(super) fn next_step(&self) -> Option<StepName> {
-        StepName::ALL.get(self.steps.len()).copied()
-    }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    sources: &'a [Examined],
-}
-
-/// Where a report goes.
-pub(super) struct Output {
+    #[serde(skip)]
     json: bool,
-    terminal: bool,
-    sources: Vec<Examined>,
-    exit_code: Option<u8>,
 }
 
-impl Output {
-    pub(super) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stdout().is_terminal(), sources: Vec::new(), exit_code: None }
-    }
-
-    /// The first failure decides how the command ends.
-    pub(super) fn failed(&mut self, exit_code: u8) {
-        self.exit_code.get_or_insert(exit_code);
-    }
-
-    pub(super) fn begin(&self, source: &Examined) -> Result<(), Failure> {
-        let provider = source.provider.map(|provider| format!(" ({})", output::name(provider))).unwrap_or_default();
-        let gap = if self.sources.is_empty() { "" } else { "\n" };
-        self.print(&format!("{gap}{}{provider}\n", source.name.as_deref().unwrap_or("configuration")))
-    }
-
-    pub(super) fn step(&self, step: &Step) -> Result<(), Failure> {
+impl SourceReport {
+    pub(super) fn add(&mut self, step: Step) -> Result<(), Failure> {
         let took = step.took_ms.map_or_else(|| "-".to_owned(), |took| format!("{took} ms"));
-        let (mark, word, colour) = match step.outcome {
+        let (mark, word, color) = match step.outcome {
             Outcome::Ok => ("✓", "ok", AnsiColor::Green),
             Outcome::Failed => ("✗", "FAIL", AnsiColor::Red),
             Outcome::Warning => ("!", "warn", AnsiColor::Yellow),
             Outcome::Skipped => ("–", "skip", AnsiColor::BrightBlack),
         };
         // Words in a pipe: they can be searched for, and read in any encoding.
-        let mark = if self.terminal { mark.to_owned() } else { format!("{word:<4}") };
-        let style = if self.terminal { colour.on_default() } else { Style::new() };
-        self.print(&format!("  {style}{mark}{style:#}  {:<19}  {took:>8}  {}\n", step.step.name(), step.detail))
+        let (mark, style) = match io::stdout().is_terminal() {
+            true => (mark.to_owned(), color.on_default()),
+            false => (format!("{word:<4}"), Style::new()),
+        };
+        self.print(&format!("  {style}{mark}{style:#}  {:<19}  {took:>8}  {}\n", step.name, step.detail))?;
+        self.ok &= step.outcome != Outcome::Failed;
+        self.steps.push(step);
+        Ok(())
     }
 
-    /// Ends the report of a source with what to do, the most important first: failures, then warnings.
-    pub(super) fn examined(&mut self, source: Examined) -> Result<(), Failure> {
-        let of = |outcome| source.steps.iter().filter(move |step| step.outcome == outcome);
-        let next: Vec<_> =
-            of(Outcome::Failed).chain(of(Outcome::Warning)).filter_map(|step| step.next.as_ref()).collect();
-        for next in &next {
-            self.print(&format!("  next: {next}\n"))?;
+    /// Skips the next steps, up to and including `last`, since the step `failed` did.
+    pub(super) fn skip_until(&mut self, last: &str, failed: &str) -> Result<(), Failure> {
+        let end = STEPS.iter().position(|step| *step == last).map_or(0, |last| last + 1);
+        for step in STEPS.iter().take(end).skip(self.steps.len()) {
+            self.add(Step::skipped(step, format!("not tried, since {failed} failed")))?;
         }
+        Ok(())
+    }
+
+    pub(super) fn first_failed(&self) -> Option<&'static str> {
+        self.with(Outcome::Failed).next().map(|step| step.name)
+    }
+
+    fn with(&self, outcome: Outcome) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.outcome == outcome)
+    }
+
+    fn print(&self, text: &str) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { output::write(text) }
+    }
+}
+
+/// The reports on all sources so far.
+#[derive(Serialize)]
+pub(super) struct Report {
+    #[serde(skip)]
+    json: bool,
+    sources: Vec<SourceReport>,
+}
+
+impl Report {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, sources: Vec::new() }
+    }
+
+    pub(super) fn begin(&self, name: Option<&str>, provider: Option<&'static str>) -> Result<SourceReport, Failure> {
+        let name = name.map(str::to_owned);
+        let source = SourceReport { name, provider, ok: true, steps: Vec::new(), json: self.json };
+        let gap = if self.sources.is_empty() { "" } else { "\n" };
+        let provider = provider.map(|provider| format!(" ({})", output::name(provider))).unwrap_or_default();
+        source.print(&format!("{gap}{}{provider}\n", source.name.as_deref().unwrap_or("configuration")))?;
+        Ok(source)
+    }
+
+    /// Ends the report on a source with what to do, the most important first: failures, then warnings.
+    pub(super) fn end_source(&mut self, source: SourceReport) -> Result<(), Failure> {
+        let steps = source.with(Outcome::Failed).chain(source.with(Outcome::Warning));
+        let mut next: Vec<_> = steps.filter_map(|step| step.next.as_deref()).collect();
         if next.is_empty() {
-            self.print("  next: nothing to do\n")?;
+            next.push("nothing to do");
         }
+        next.iter().try_for_each(|next| source.print(&format!("  next: {next}\n")))?;
         self.sources.push(source);
         Ok(())
     }
 
+    /// The first failure decides the exit code.
     pub(super) fn end(self) -> Result<(), Failure> {
         if self.json {
-            let document = serde_json::to_string_pretty(&Document { sources: &self.sources });
-            let document = document.map_err(|e| Failure::Local(format!("the report as JSON: {e}")))?;
-            output::write(&format!("{document}\n"))?;
+            output::write(&output::json(&self)?)?;
         }
-        self.exit_code.map_or(Ok(()), |code| Err(Failure::Told(code)))
-    }
-
-    fn print(&self, text: &str) -> Result<(), Failure> {
-        if self.json { Ok(()) } else { output::write_coloured(text) }
+        match self.sources.iter().flat_map(|source| &source.steps).find_map(|step| step.exit_code) {
+            Some(code) => Err(Failure::Reported(code)),
+            None => Ok(()),
+        }
     }
 }

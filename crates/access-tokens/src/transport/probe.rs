@@ -206,7 +206,7 @@ impl Probe {
         &self.host
     }
 
-    /// The proxy on the way, as `host:port`: that of the transport or of the system.
+    /// The proxy on the way, as `host:port`: that of the transport or of the environment.
     pub fn proxy(&self) -> Option<&str> {
         self.proxy.as_deref()
     }

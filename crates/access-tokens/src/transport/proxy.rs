@@ -19,7 +19,9 @@ impl Transport {
             return checked(proxy.expose(), "").map(Some);
         }
         let variable = |names: &[&'static str]| {
-            names.iter().find_map(|name| Some((*name, env::var(name).ok().filter(|value| !value.is_empty())?)))
+            // What isn't UTF-8 must not count as unset: it is refused like any other that is no URL.
+            let value = |name| Some(env::var_os(name)?.to_string_lossy().into_owned());
+            names.iter().find_map(|name| Some((*name, value(name).filter(|value| !value.is_empty())?)))
         };
         let Some((name, proxy)) = variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else {
             return Ok(None);
