@@ -12,7 +12,7 @@ use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum,
 
 /// Access tokens for 1NCE and Worldline Open Banking.
 #[derive(Debug, Parser)]
-#[command(name = "access-tokens", version, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
+#[command(name = "access-tokens", version, after_help = EXIT_CODES, after_long_help = include_str!("help/access-tokens.txt"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -20,31 +20,6 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 something on this machine, 2 configuration or usage, 3 credentials or request rejected, \
 4 throttled or unavailable (worth a retry), 5 the provider broke its contract.";
-
-const EXAMPLES: &str = "\
-Examples:
-  access-tokens demo
-      Fetch tokens in all three ways from a sandbox in this process; needs no settings.
-  ONENCE_USERNAME=me@example.com ONENCE_PASSWORD_FILE=/run/secrets/1nce access-tokens get onence
-      Fetch a token from 1NCE.
-  access-tokens get onence --format header | curl -H @- https://api.1nce.com/management-api/v1/sims
-      Use it, and keep it out of the process list.
-  access-tokens doctor --config access-tokens.toml
-      Examine the way to each configured source's token, and say what to do.
-  access-tokens sandbox --listen 127.0.0.1:8080
-      Play both token endpoints; prints the settings for `get`.
-
-Environment:
-  ACCESS_TOKENS_CONFIG, ACCESS_TOKENS_SOURCE    the same as --config and --source
-  RUST_LOG    what to log to stderr, such as access_tokens=debug; no secret is ever logged
-
-Exit codes:
-  0  done
-  1  something on this machine
-  2  configuration or usage
-  3  credentials or request rejected
-  4  throttled or unavailable, worth a retry
-  5  the provider broke its contract";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -68,10 +43,10 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = GET_HELP)]
+#[command(after_help = include_str!("help/get.txt"))]
 pub(crate) struct GetArguments {
-    #[command(subcommand)]
-    pub(crate) provider: Option<Provider>,
+    #[command(flatten)]
+    pub(crate) provider: Provider,
     /// The source to fetch from [default: the only one]
     #[arg(value_name = "SOURCE")]
     name: Option<String>,
@@ -100,9 +75,9 @@ pub(crate) struct GetArguments {
 impl GetArguments {
     /// The source that was named.
     pub(crate) fn source(&self) -> Option<&str> {
-        let provider = self.provider.as_ref().map(|provider| &*provider.name);
-        // A variable that is meant for other commands doesn't speak against an argument.
-        provider.or(self.name.as_deref()).or(self.source.as_deref()).filter(|name| !name.is_empty())
+        let named = self.provider.name.as_deref().or(self.name.as_deref());
+        // An argument overrides the variable; an empty variable counts as unset.
+        named.or(self.source.as_deref()).filter(|name| !name.is_empty())
     }
 }
 
@@ -110,15 +85,6 @@ fn time(text: &str) -> Result<Duration, String> {
     let time = text.parse().map(Duration::from_secs).or_else(|_| humantime::parse_duration(text));
     time.ok().filter(|time| !time.is_zero()).ok_or_else(|| "write a time above zero, such as 10s or 500ms".to_owned())
 }
-
-const GET_HELP: &str = "\
-The sources onence and worldline can be set by variables and flags of their own: see `access-tokens get onence --help`. All others are
-in a configuration file. With a store, the token comes from there, or goes there for the next who asks.
-
-Examples:
-  access-tokens get sims --config access-tokens.toml
-  access-tokens get onence --username me@example.com
-  access-tokens get sims --config access-tokens.toml --retry 3 --timeout 2m --output /run/tokens/sims";
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
@@ -156,7 +122,7 @@ impl SourcesArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = DOCTOR_HELP)]
+#[command(after_help = include_str!("help/doctor.txt"))]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
     pub(crate) sources: SourcesArguments,
@@ -164,22 +130,6 @@ pub(crate) struct DoctorArguments {
     #[arg(long)]
     pub(crate) json: bool,
 }
-
-const DOCTOR_HELP: &str = "\
-Steps: settings, key and certificate, name lookup, connection, TLS, clock skew, exchange, scopes, store. The time of
-`connection` includes the TLS handshake. A step that needs one that failed is skipped. The exchange fetches a token and drops it.
-The store is written to and read, whatever became of the other steps; one that is away is a warning, since tokens come without.
-
-In JSON, outcome is ok, failed, warning or skipped; took_ms and next can be null, and so are name and provider where the
-configuration itself is wrong. Each source is examined for itself, whatever is wrong with the others.
-
-The exit code is that of the first source that has a failure, as `get` would have it; for a store that is
-set up wrongly it is 2, though `get` does without it. Warnings alone are 0.
-
-Examples:
-  access-tokens doctor --config access-tokens.toml
-  access-tokens doctor sims --config access-tokens.toml --json
-  ONENCE_USERNAME=me@example.com ONENCE_PASSWORD_FILE=/run/secrets/1nce access-tokens doctor";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -208,45 +158,39 @@ pub(crate) enum ConfigFormat {
     Json,
 }
 
-/// A source that variables of its own set: the subcommand of this name, with a flag for each variable that is no secret.
-#[derive(Debug)]
+/// The subcommands for the sources that variables of their own set, with a flag for each variable that is no secret.
+#[derive(Debug, Default)]
 pub(crate) struct Provider {
-    /// The name of the source.
-    pub(crate) name: String,
+    /// The name of the source. None without such a subcommand.
+    name: Option<String>,
     /// Of each flag that was given: the variable that it replaces, the flag with its dashes, and the value.
     pub(crate) flags: Vec<(&'static str, String, String)>,
 }
 
-impl Subcommand for Provider {
-    fn augment_subcommands(command: clap::Command) -> clap::Command {
-        command.subcommand(provider("onence", "Fetch a token from 1NCE", ONENCE_HELP)).subcommand(provider(
-            "worldline",
-            "Fetch a token from Worldline Open Banking",
-            WORLDLINE_HELP,
-        ))
+impl Args for Provider {
+    fn augment_args(get: clap::Command) -> clap::Command {
+        get.subcommands([
+            provider("onence", "Fetch a token from 1NCE", include_str!("help/onence.txt")),
+            provider("worldline", "Fetch a token from Worldline Open Banking", include_str!("help/worldline.txt")),
+        ])
     }
 
-    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_subcommands(command)
-    }
-
-    fn has_subcommand(name: &str) -> bool {
-        flat_variables(name).next().is_some()
+    fn augment_args_for_update(get: clap::Command) -> clap::Command {
+        Self::augment_args(get)
     }
 }
 
 impl FromArgMatches for Provider {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let (name, matches) =
-            matches.subcommand().ok_or(clap::Error::new(clap::error::ErrorKind::MissingSubcommand))?;
+    fn from_arg_matches(get: &ArgMatches) -> Result<Self, clap::Error> {
+        let Some((name, matches)) = get.subcommand() else { return Ok(Self::default()) };
         let flags = flags(name).filter_map(|(variable, flag)| {
             Some((variable.name, format!("--{flag}"), matches.get_one::<String>(variable.name)?.clone()))
         });
-        Ok(Self { name: name.to_owned(), flags: flags.collect() })
+        Ok(Self { name: Some(name.to_owned()), flags: flags.collect() })
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
+    fn update_from_arg_matches(&mut self, get: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(get)?;
         Ok(())
     }
 }
@@ -275,23 +219,6 @@ fn flags(source: &str) -> impl Iterator<Item = (&'static FlatVariable, String)> 
     })
 }
 
-const ONENCE_HELP: &str = "\
-The password comes from ONENCE_PASSWORD or from the file that ONENCE_PASSWORD_FILE names, never from an argument.
-
-Example:
-  ONENCE_PASSWORD_FILE=/run/secrets/1nce access-tokens get onence --username me@example.com --format json";
-
-const WORLDLINE_HELP: &str = "\
-The client secret comes from WORLDLINE_CLIENT_SECRET or from the file that WORLDLINE_CLIENT_SECRET_FILE names, never from an
-argument. Instead of a client secret, a signing key and its certificate sign a client assertion; the passphrase of an encrypted
-key comes from WORLDLINE_SIGNING_KEY_PASSPHRASE or from a file, too.
-
-Examples:
-  export WORLDLINE_BASE_URL=https://auth.example/auth WORLDLINE_REALM=merchant-clients
-  export WORLDLINE_CLIENT_ID=Worldline-000021 WORLDLINE_SCOPE='VOP WERO'
-  WORLDLINE_CLIENT_SECRET_FILE=/run/secrets/worldline access-tokens get worldline
-  access-tokens get worldline --signing-key key.pem --signing-cert cert.pem";
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     /// The bare token
@@ -305,7 +232,7 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = SANDBOX_HELP)]
+#[command(after_help = include_str!("help/sandbox.txt"))]
 pub(crate) struct SandboxArguments {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
@@ -329,13 +256,3 @@ pub(crate) struct SandboxArguments {
     #[arg(long, value_name = "JSON")]
     pub(crate) fault: Vec<String>,
 }
-
-const SANDBOX_HELP: &str = "\
-Prints the settings for `access-tokens get` as `export` lines and runs until it is interrupted. The signing key is made anew
-for each run and is in a folder of its own until then.
-
-Examples:
-  access-tokens sandbox --listen 127.0.0.1:8080
-  access-tokens sandbox --server-cached down --onence-lifetime 120
-  access-tokens sandbox --fault '{\"endpoint\":\"onence\",\"status\":503,\"retry_after\":5,\"times\":3}'
-  curl -X POST http://127.0.0.1:8080/_sandbox/faults -d '{\"endpoint\":\"worldline\",\"latency_ms\":500,\"lasting_ms\":10000}'";

@@ -34,14 +34,14 @@ pub(crate) fn one(config: &Config, name: Option<&str>) -> Result<Source, Failure
     let name = match (name, names.as_slice()) {
         (Some(name), _) => name,
         (None, [name]) => name,
-        (None, []) => return Err(Failure::Setting(lines(config.other_problems()))),
+        (None, []) => return Err(Failure::Setting(joined(config.other_problems(), "\n"))),
         (None, [first, ..]) => {
             let names = names.join(", ");
             let text = format!("which source? Name one of {names}, as in access-tokens get {first}");
             return Err(Failure::Setting(text));
         }
     };
-    let refused = |error| Failure::Setting(lines(&problems(config, name, &error)));
+    let refused = |error| Failure::Setting(joined(&problems(config, name, &error), "\n"));
     config.source(name).cloned().map_err(refused)
 }
 
@@ -51,8 +51,8 @@ pub(crate) fn problems(config: &Config, name: &str, error: &Error) -> Vec<Proble
     if problems.is_empty() { error.problems().to_vec() } else { problems }
 }
 
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+pub(crate) fn joined<'a>(problems: impl IntoIterator<Item = &'a Problem>, separator: &str) -> String {
+    problems.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
 fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
@@ -61,7 +61,12 @@ fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
     let mut problems = config.other_problems().to_vec();
     let mut warnings = Vec::new();
     let mut add = |checked: Checked, name: &str, what: String| {
-        output::write(&format!("{name}: {}{what}\n", verdict(checked.problems.len())))?;
+        let verdict = match checked.problems.len() {
+            0 => "ok".to_owned(),
+            1 => "1 problem".to_owned(),
+            more => format!("{more} problems"),
+        };
+        output::write(&format!("{name}: {verdict}{what}\n"))?;
         problems.extend(checked.problems);
         warnings.extend(checked.warnings);
         Ok::<_, Failure>(())
@@ -83,14 +88,6 @@ fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
     }
     problems.iter().for_each(|problem| error(&problem.to_string()));
     Err(Failure::Reported(failure::SETTING))
-}
-
-fn verdict(problems: usize) -> String {
-    match problems {
-        0 => "ok".to_owned(),
-        1 => "1 problem".to_owned(),
-        more => format!("{more} problems"),
-    }
 }
 
 fn show(arguments: &SourcesArguments, format: ConfigFormat) -> Result<(), Failure> {

@@ -39,15 +39,12 @@ fn ways(sandbox: &Sandbox) -> Result<Vec<Way>, access_tokens::Error> {
 
     let settings = sandbox.worldline();
     for client in &settings.clients {
-        let (way, credentials) = match &client.auth {
-            ClientAuth::Secret(secret) => {
-                ("client secret", worldline::ClientSecret::new(&client.client_id, secret).into())
-            }
-            _ => {
-                let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-                let assertion = ClientAssertion::new(&client.client_id, Identity::new(key, certificate)?)?;
-                ("client assertion", worldline::Credentials::from(assertion))
-            }
+        let id = &client.client_id;
+        let (way, credentials) = if let ClientAuth::Secret(secret) = &client.auth {
+            ("client secret", worldline::ClientSecret::new(id, secret).into())
+        } else {
+            let identity = Identity::new(sandbox.signing_key_pem(), sandbox.signing_cert_pem())?;
+            ("client assertion", worldline::Credentials::from(ClientAssertion::new(id, identity)?))
         };
         let scopes = settings.allowed_scopes.join(" ").parse()?;
         let realm = settings.realm.parse()?;

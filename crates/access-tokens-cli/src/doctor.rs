@@ -6,13 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use access_tokens::{
     AccessToken, ErrorKind, Identity, TokenEndpoint,
-    probe::{Failure as Obstruction, Obstacle, Probe},
+    probe::{Obstacle, Probe},
 };
 use access_tokens_config::{Checked, Config, Problem, Source, Store};
 
-use self::report::{
-    CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, SourceReport, Step, TLS,
-};
+use self::report::{CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, Section, Step, TLS};
 use crate::{
     arguments::DoctorArguments,
     config,
@@ -30,7 +28,7 @@ const SKEWED: u64 = 5;
 const CORRECTED: u64 = 24 * 60 * 60;
 
 pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
-    let mut report = Report::new(arguments.json);
+    let mut report = Report { json: arguments.json, sources: Vec::new() };
     let began = Instant::now();
     let names = arguments.sources.sources();
     match config::reader(&arguments.sources.config, names.iter().copied()).read() {
@@ -40,7 +38,7 @@ pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
                 refuse(&mut report, None, began, config.other_problems())?;
             }
             for name in config::chosen(&config, names) {
-                examine(&mut report, &config, name).await?;
+                report_on(&mut report, &config, name).await?;
             }
         }
     }
@@ -50,27 +48,26 @@ pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
 /// Reports settings that can't be used, which leaves nothing to try.
 fn refuse(report: &mut Report, name: Option<&str>, began: Instant, problems: &[Problem]) -> Result<(), Failure> {
     let mut source = report.begin(name, None)?;
-    source.add(Step::refused(SETTINGS, joined(problems)).took(began.elapsed()))?;
+    source.add(Step::refused(SETTINGS, problems).took(began.elapsed()))?;
     source.skip_until(STORE, SETTINGS)?;
     report.end_source(source)
 }
 
-async fn examine(report: &mut Report, config: &Config, name: &str) -> Result<(), Failure> {
+/// Reports on the source of this name.
+async fn report_on(report: &mut Report, config: &Config, name: &str) -> Result<(), Failure> {
     let began = Instant::now();
-    let checked = match config.check(name) {
-        Ok(checked) => checked,
-        // There is no such source.
-        Err(error) => return refuse(report, None, began, error.problems()),
-    };
-    let source = match config.source(name) {
-        Ok(source) => source,
-        Err(error) => return refuse(report, Some(name), began, &config::problems(config, name, &error)),
+    let (source, checked) = match config.source(name).and_then(|source| Ok((source, config.check(name)?))) {
+        Ok(usable) => usable,
+        Err(error) => {
+            // The report names no source that doesn't exist.
+            let known = config.names().find(|known| *known == name);
+            return refuse(report, known, began, &config::problems(config, name, &error));
+        }
     };
     let mut steps = report.begin(Some(name), Some(source.provider()))?;
-    get_token(&mut steps, source, &checked, began).await?;
-    let began = Instant::now();
+    examine(&mut steps, source, &checked, began).await?;
     steps.add(match source.store() {
-        Some(store) => check_store(store).await.took(began.elapsed()),
+        Some(store) => check_store(store).await,
         None if config.has_store() => Step::skipped(STORE, "this source takes no part (store = false)"),
         None => Step::skipped(STORE, "no store is configured"),
     })?;
@@ -78,18 +75,13 @@ async fn examine(report: &mut Report, config: &Config, name: &str) -> Result<(),
 }
 
 /// All steps that a token needs; the store isn't among them.
-async fn get_token(
-    steps: &mut SourceReport,
-    source: &Source,
-    checked: &Checked,
-    began: Instant,
-) -> Result<(), Failure> {
+async fn examine(steps: &mut Section, source: &Source, checked: &Checked, began: Instant) -> Result<(), Failure> {
     let (key_problems, problems) = checked.problems.iter().partition::<Vec<_>, _>(|problem| is_of_key(problem));
     let (key_warnings, warnings) = checked.warnings.iter().partition::<Vec<_>, _>(|problem| is_of_key(problem));
     let settings = match (problems.is_empty(), warnings.is_empty()) {
         (true, true) => Step::ok(SETTINGS, in_effect(source)),
-        (true, false) => Step::warning(SETTINGS, in_effect(source), joined(warnings)),
-        (false, _) => Step::refused(SETTINGS, joined(problems)),
+        (true, false) => Step::warning(SETTINGS, in_effect(source), config::joined(warnings, "; ")),
+        (false, _) => Step::refused(SETTINGS, problems),
     };
     steps.add(settings.took(began.elapsed()))?;
 
@@ -101,14 +93,19 @@ async fn get_token(
     let key = match (key_problems.is_empty(), signing.or(shown)) {
         (true, None) => Step::skipped(KEY, "no key or certificate is used"),
         (true, Some(_)) => certificates(source, signing, shown, &key_warnings),
-        (false, _) => Step::refused(KEY, joined(key_problems)),
+        (false, _) => Step::refused(KEY, key_problems),
     };
     steps.add(key.took(took))?;
 
     // Without a transport, nobody knows which way a request would go.
     if let Ok(transport) = transport {
         match get::answer(source.provider(), transport.probe(source.base_url())).await {
-            Ok(probe) => network(steps, source, &probe)?,
+            Ok(probe) => {
+                network(steps, source, &probe)?;
+                if steps.first_failed().is_none() {
+                    exchange(steps, source).await?;
+                }
+            }
             // The settings step reported it, since no client could be built either.
             Err(_) if steps.first_failed() == Some(SETTINGS) => {}
             Err(error) => {
@@ -117,28 +114,26 @@ async fn get_token(
             }
         }
     }
-    if steps.first_failed().is_none()
-        && let Ok(endpoint) = source.endpoint()
-    {
-        let began = Instant::now();
-        match get::answer(source.provider(), endpoint.exchange()).await {
-            Ok(token) => {
-                let life = token.expires_in().map(|life| format!("for {}", output::seconds(life)));
-                let life = life.unwrap_or_else(|| "for a time that isn't told".to_owned());
-                steps.add(Step::ok(EXCHANGE, format!("a token, valid {life}")).took(began.elapsed()))?;
-                steps.add(scopes(source, &token))?;
-            }
-            Err(error) => {
-                let says = error.description().map(|text| format!("; the provider says: {text}")).unwrap_or_default();
-                let (detail, next) = (format!("{}{says}", with_cause(&error)), failure::next(&error, source));
-                let step = Step::failed(EXCHANGE, detail, next, failure::exit_code(&error));
-                steps.add(step.took(began.elapsed()))?;
-            }
+    // Nothing failed if a file that was read well can't be read again.
+    steps.skip_until(SCOPES, steps.first_failed().unwrap_or(SETTINGS))
+}
+
+/// The exchange, which fetches a token, and its scopes.
+async fn exchange(steps: &mut Section, source: &Source) -> Result<(), Failure> {
+    let Ok(endpoint) = source.endpoint() else { return Ok(()) };
+    let began = Instant::now();
+    match get::answer(source.provider(), endpoint.exchange()).await {
+        Ok(token) => {
+            let life = token.expires_in().map(|life| format!("for {}", output::seconds(life)));
+            let life = life.unwrap_or_else(|| "for a time that isn't told".to_owned());
+            steps.add(Step::ok(EXCHANGE, format!("a token, valid {life}")).took(began.elapsed()))?;
+            steps.add(scopes(source, &token))
         }
-    }
-    match steps.first_failed() {
-        Some(failed) => steps.skip_until(SCOPES, failed),
-        None => Ok(()),
+        Err(error) => {
+            let says = error.description().map(|text| format!("; the provider says: {text}")).unwrap_or_default();
+            let (detail, next) = (format!("{}{says}", with_cause(&error)), failure::next(&error, source));
+            steps.add(Step::failed(EXCHANGE, detail, next, failure::exit_code(&error)).took(began.elapsed()))
+        }
     }
 }
 
@@ -147,9 +142,9 @@ fn certificates(source: &Source, signing: Option<&Identity>, shown: Option<&Iden
     let (mut details, mut soon) = (Vec::new(), Vec::new());
     for (what, identity) in [("client assertion", signing), ("client certificate", shown)] {
         let Some(identity) = identity else { continue };
-        let (left, subject) = (days_until(identity.not_after()), identity.subject());
-        details.push(format!("{what}: {}, {subject}, {}", identity.key_type(), days(left)));
-        if left < SOON {
+        let ((days, left), subject) = (time_left(identity.not_after()), identity.subject());
+        details.push(format!("{what}: {}, {subject}, {left}", identity.key_type()));
+        if days < SOON {
             soon.push(format!("{subject} ({what})"));
         }
     }
@@ -159,49 +154,39 @@ fn certificates(source: &Source, signing: Option<&Identity>, shown: Option<&Iden
         next.push(format!("ask for the successor of {soon} and register that with {provider} before this one ends"));
     }
     next.extend(warnings.iter().map(ToString::to_string));
-    match &*next {
-        [] => Step::ok(KEY, details.join("; ")),
-        next => Step::warning(KEY, details.join("; "), next.join("; ")),
-    }
+    let details = details.join("; ");
+    if next.is_empty() { Step::ok(KEY, details) } else { Step::warning(KEY, details, next.join("; ")) }
 }
 
 /// Name lookup, connection, TLS and clock skew, as one request found them.
-fn network(steps: &mut SourceReport, source: &Source, probe: &Probe) -> Result<(), Failure> {
-    let failed = probe.failure().and_then(|failure| Some((failed_step(failure.obstacle())?, failure)));
-    for (name, took, found) in [
-        (LOOKUP, probe.lookup().map(|lookup| lookup.took()), lookup(probe)),
-        (CONNECTION, Some(probe.connecting()), connection(probe)),
-        // Its time is part of the connection's.
-        (TLS, None, tls(source, probe)),
-        (CLOCK, probe.answering(), clock(source, probe)),
-    ] {
-        match failed {
-            Some((failed, failure)) if failed == name => {
-                steps.add(obstructed(name, source, probe, failure).took(took))?;
-                return steps.skip_until(CLOCK, name);
-            }
-            _ => steps.add(found.took(took))?,
+fn network(steps: &mut Section, source: &Source, probe: &Probe) -> Result<(), Failure> {
+    let mut failed = failed_step(source, probe);
+    for found in [lookup(probe), connection(probe), tls(source, probe), clock(source, probe)] {
+        let name = found.name;
+        if let Some(failed) = failed.take_if(|failed| failed.name == name) {
+            steps.add(failed)?;
+            return steps.skip_until(CLOCK, name);
         }
+        steps.add(found)?;
     }
     Ok(())
 }
 
-/// The step that fails. None if only the answer is missing: the exchange decides whether that matters.
-fn failed_step(obstacle: Obstacle) -> Option<&'static str> {
-    match obstacle {
-        Obstacle::Lookup => Some(LOOKUP),
-        Obstacle::Connection | Obstacle::Proxy => Some(CONNECTION),
-        Obstacle::Answer => None,
-        _ => Some(TLS),
-    }
-}
-
-/// A step that failed, with what to do about what stands in the way.
-fn obstructed(name: &'static str, source: &Source, probe: &Probe, failure: &Obstruction) -> Step {
+/// The step at which the request failed, with what to do about what stands in the way.
+fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
+    let failure = probe.failure()?;
+    let (name, took) = match failure.obstacle() {
+        Obstacle::Lookup => (LOOKUP, probe.lookup().map(|lookup| lookup.took())),
+        Obstacle::Connection | Obstacle::Proxy => (CONNECTION, Some(probe.connecting())),
+        // The exchange decides whether a missing answer matters.
+        Obstacle::Answer => return None,
+        _ => (TLS, None),
+    };
     let (provider, host) = (output::name(source.provider()), probe.host());
     let [base_url, proxy, roots, identity] =
         ["base_url", "transport.proxy", "transport.roots", "transport.identity"].map(|key| source.setting_name(key));
     let proxy = format!("{proxy}, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");
+    let or_tell = format!("; if it is right, tell {provider}");
     let next = match failure.obstacle() {
         Obstacle::Lookup if probe.proxy().is_some() => format!("check {proxy}, and this machine's name servers"),
         Obstacle::Lookup => format!("check {base_url}, and this machine's name servers"),
@@ -211,10 +196,8 @@ fn obstructed(name: &'static str, source: &Source, probe: &Probe, failure: &Obst
             "check {base_url}; if it is right, put the root certificate of whoever issued it (the provider, or a proxy that looks \
              into TLS) into {roots}"
         ),
-        Obstacle::CertificateEnded | Obstacle::CertificateNotYetValid => {
-            format!("check this machine's clock; if it is right, tell {provider}")
-        }
-        Obstacle::WrongName => format!("check the host in {base_url}; if it is right, tell {provider}"),
+        Obstacle::CertificateEnded | Obstacle::CertificateNotYetValid => format!("check this machine's clock{or_tell}"),
+        Obstacle::WrongName => format!("check the host in {base_url}{or_tell}"),
         Obstacle::ClientCertificate => {
             format!("set {identity} to a key and certificate that are registered with {provider}")
         }
@@ -228,7 +211,7 @@ fn obstructed(name: &'static str, source: &Source, probe: &Probe, failure: &Obst
         | Obstacle::WrongName => failure.error().to_string(),
         _ => with_cause(failure.error()),
     };
-    Step::failed(name, detail, next, failure::exit_code(failure.error()))
+    Some(Step::failed(name, detail, next, failure::exit_code(failure.error())).took(took))
 }
 
 fn lookup(probe: &Probe) -> Step {
@@ -240,19 +223,16 @@ fn lookup(probe: &Probe) -> Step {
         };
         return Step::skipped(LOOKUP, why);
     };
-    let mut addresses = lookup.addresses().iter().map(ToString::to_string);
-    let shown: Vec<_> = addresses.by_ref().take(3).collect();
-    let more = match addresses.count() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let addresses: Vec<_> = lookup.addresses().iter().map(ToString::to_string).collect();
+    let (shown, more) = addresses.split_at(addresses.len().min(3));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let whose = probe.proxy().map_or("", |_| ", the proxy");
-    Step::ok(LOOKUP, format!("{}{whose}: {}{more}", lookup.host(), shown.join(", ")))
+    Step::ok(LOOKUP, format!("{}{whose}: {}{more}", lookup.host(), shown.join(", "))).took(lookup.took())
 }
 
 fn connection(probe: &Probe) -> Step {
     let through = probe.proxy().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
-    Step::ok(CONNECTION, format!("{}{through}", probe.host()))
+    Step::ok(CONNECTION, format!("{}{through}", probe.host())).took(probe.connecting())
 }
 
 fn tls(source: &Source, probe: &Probe) -> Step {
@@ -260,9 +240,9 @@ fn tls(source: &Source, probe: &Probe) -> Step {
         return Step::skipped(TLS, "plain http, which doesn't leave this machine");
     }
     let Some(certificate) = probe.certificate() else { return Step::ok(TLS, "the certificate is trusted") };
-    let (subject, issuer, left) = (certificate.subject(), certificate.issuer(), days_until(certificate.not_after()));
-    let detail = format!("{subject} is trusted, issued by {issuer}, {}", days(left));
-    if left >= VERY_SOON {
+    let (days, left) = time_left(certificate.not_after());
+    let detail = format!("{} is trusted, issued by {}, {left}", certificate.subject(), certificate.issuer());
+    if days >= VERY_SOON {
         return Step::ok(TLS, detail);
     }
     let provider = output::name(source.provider());
@@ -282,60 +262,61 @@ fn clock(source: &Source, probe: &Probe) -> Step {
     };
     let next = "set this machine's clock, and let a time server keep it (NTP)";
     let signs = matches!(source.identity(), Ok(Some(_)));
-    match skew.unsigned_abs() {
-        ..=SKEWED => Step::ok(CLOCK, detail),
-        ..=CORRECTED if signs => {
+    let step = match skew.unsigned_abs() {
+        off if off <= SKEWED => Step::ok(CLOCK, detail),
+        _ if !signs => Step::warning(CLOCK, detail, next),
+        off if off <= CORRECTED => {
             Step::warning(CLOCK, format!("{detail}; client assertions are corrected by that"), next)
         }
-        _ if signs => {
+        _ => {
             let detail = format!("{detail}; client assertions can't be corrected by so much");
             Step::failed(CLOCK, detail, next, failure::LOCAL)
         }
-        _ => Step::warning(CLOCK, detail, next),
-    }
+    };
+    step.took(probe.answering())
 }
 
 fn scopes(source: &Source, token: &AccessToken) -> Step {
-    let granted = match token.scopes() {
-        none if none.is_empty() => "granted: none".to_owned(),
-        scopes => format!("granted: {scopes}"),
-    };
+    let granted = if token.scopes().is_empty() { "none".to_owned() } else { token.scopes().to_string() };
     let missing = token.missing_scopes();
     if missing.is_empty() {
-        return Step::ok(SCOPES, granted);
+        return Step::ok(SCOPES, format!("granted: {granted}"));
     }
     let (provider, scopes) = (output::name(source.provider()), source.setting_name("scopes"));
     let next = format!("ask {provider} to add {missing} to the subscription, or take it out of {scopes}");
-    Step::warning(SCOPES, format!("{granted}; asked for, but not granted: {missing}"), next)
+    Step::warning(SCOPES, format!("granted: {granted}; asked for, but not granted: {missing}"), next)
 }
 
 /// Whether the store works. No cache reports that to its callers, since tokens come without the store, too.
 async fn check_store(store: &Store) -> Step {
+    let began = Instant::now();
     let (shared, servers) = match (store.shared(), store.servers()) {
         (Ok(shared), Ok(servers)) => (shared, servers),
-        (Err(error), _) | (_, Err(error)) => return Step::refused(STORE, joined(error.problems())),
+        (Err(error), _) | (_, Err(error)) => return Step::refused(STORE, error.problems()).took(began.elapsed()),
     };
-    let checked = match shared.check().await {
-        Ok(checked) => checked,
+    let checked = shared.check().await;
+    let took = checked.as_ref().map_or_else(|_| began.elapsed(), |checked| checked.took());
+    let step = match checked {
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) => {
             let next = "check that the store runs, and store.urls (with TLS also store.roots and store.identity); if \
                         it is only slow, raise store.timeout. Until then each instance makes its own exchanges";
-            return Step::warning(STORE, format!("{servers}: {}", with_cause(&error)), next);
+            Step::warning(STORE, format!("{servers}: {}", with_cause(&error)), next)
         }
         Err(error) => {
             let next = "check store.urls, store.mode, store.username and store.password, and what the user may do \
                         there. Until then each instance makes its own exchanges";
-            return Step::failed(STORE, format!("{servers}: {error}"), next, failure::SETTING);
+            Step::failed(STORE, format!("{servers}: {error}"), next, failure::SETTING)
+        }
+        Ok(checked) if checked.skew().unsigned_abs() <= SKEWED => Step::ok(STORE, servers),
+        Ok(checked) => {
+            let off = output::seconds(Duration::from_secs(checked.skew().unsigned_abs()));
+            let side = if checked.skew() > 0 { "ahead of" } else { "behind" };
+            let next =
+                "set the clocks of the store's servers and of this machine, and let a time server keep them (NTP)";
+            Step::warning(STORE, format!("{servers}, whose clock is {off} {side} this machine's"), next)
         }
     };
-    let skew = checked.skew();
-    if skew.unsigned_abs() <= SKEWED {
-        return Step::ok(STORE, servers);
-    }
-    let off = output::seconds(Duration::from_secs(skew.unsigned_abs()));
-    let side = if skew > 0 { "ahead of" } else { "behind" };
-    let next = "set the clocks of the store's servers and of this machine, and let a time server keep them (NTP)";
-    Step::warning(STORE, format!("{servers}, whose clock is {off} {side} this machine's"), next)
+    step.took(took)
 }
 
 /// Whether the problem is with a key, certificate or passphrase, and not with the settings around them.
@@ -343,15 +324,9 @@ fn is_of_key(problem: &Problem) -> bool {
     problem.key().split('.').skip(2).any(|part| part == "assertion" || part == "identity")
 }
 
-fn joined<'a>(problems: impl IntoIterator<Item = &'a Problem>) -> String {
-    problems.into_iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
 fn in_effect(source: &Source) -> String {
-    let scopes = match source.scopes() {
-        none if none.is_empty() => String::new(),
-        scopes => format!(", for {scopes}"),
-    };
+    let scopes = source.scopes();
+    let scopes = if scopes.is_empty() { String::new() } else { format!(", for {scopes}") };
     format!("{} at {}{scopes}", output::name(source.provider()), source.base_url())
 }
 
@@ -363,10 +338,8 @@ fn with_cause(error: &access_tokens::Error) -> String {
     }
 }
 
-fn days_until(end: SystemTime) -> u64 {
-    end.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs() / (24 * 60 * 60))
-}
-
-fn days(left: u64) -> String {
-    format!("{left} {} left", if left == 1 { "day" } else { "days" })
+/// The days until a certificate expires, also in words.
+fn time_left(not_after: SystemTime) -> (u64, String) {
+    let days = not_after.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs() / (24 * 60 * 60));
+    (days, format!("{days} {} left", if days == 1 { "day" } else { "days" }))
 }

@@ -55,7 +55,6 @@ impl From<access_tokens_config::Error> for Failure {
 
 /// The exit code of what is wrong on this machine.
 pub(crate) const LOCAL: u8 = 1;
-
 /// The exit code of a setting that is wrong.
 pub(crate) const SETTING: u8 = 2;
 

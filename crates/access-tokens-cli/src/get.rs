@@ -8,7 +8,6 @@ use std::{
 };
 
 use access_tokens::{AccessToken, Error, ErrorKind, RotatingEndpoint, TokenCache, TokenEndpoint};
-use access_tokens_config::Source;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
@@ -18,22 +17,20 @@ use crate::{
     output,
 };
 
-/// What the pause before a retry begins with where the provider names no time; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
+    let began = Instant::now();
     let name = arguments.source();
     let mut reader = config::reader(&arguments.config, name);
-    for (variable, flag, value) in arguments.provider.iter().flat_map(|provider| &provider.flags) {
+    for (variable, flag, value) in &arguments.provider.flags {
         reader = reader.flag(variable, flag, value);
     }
     let source = config::one(&reader.read()?, name)?;
     let file = arguments.output.as_deref().map(output::writable).transpose()?;
-    // One that no clock reaches is none.
-    let deadline = arguments.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
-    let tokens = Tokens::of(&source, arguments.fresh)?;
-    let token = tokens.get(source.provider(), arguments.retry, deadline).await;
+    let tokens = match source.store() {
+        Some(_) if !arguments.fresh => Tokens::Shared(source.cache()?),
+        _ => Tokens::Endpoint(source.endpoint()?),
+    };
+    let token = tokens.get(source.provider(), &arguments, began).await;
     if let Tokens::Shared(cache) = tokens {
         // Waits until the store has it.
         cache.shutdown().await;
@@ -55,20 +52,11 @@ enum Tokens {
 }
 
 impl Tokens {
-    fn of(source: &Source, fresh: bool) -> Result<Self, Failure> {
-        Ok(match source.store() {
-            Some(_) if !fresh => Self::Shared(source.cache()?),
-            _ => Self::Endpoint(source.endpoint()?),
-        })
-    }
-
-    async fn get(
-        &self,
-        provider: &str,
-        retries: u32,
-        deadline: Option<(Instant, Duration)>,
-    ) -> Result<Arc<AccessToken>, Error> {
-        let mut retry = 0;
+    /// Fetches a token, with the retries and within the time that the arguments allow.
+    async fn get(&self, provider: &str, arguments: &GetArguments, began: Instant) -> Result<Arc<AccessToken>, Error> {
+        // One that is further than any clock goes is none.
+        let deadline = arguments.timeout.and_then(|limit| Some((began.checked_add(limit)?, limit)));
+        let (retries, mut retry) = (arguments.retry, 0);
         loop {
             let token = answer(provider, self.once());
             let outcome = match deadline {
@@ -105,17 +93,15 @@ impl Tokens {
     }
 }
 
-/// How long to wait before a retry: as long as the provider says, or else longer each time. Never exactly so long, since jobs that
-/// began together would come back together.
+/// How long to wait before a retry: as long as the provider says, or else twice as long each time, from 1 to 30 seconds. A part of
+/// it is random, since jobs that began together would come back together.
 fn pause(error: &Error, retry: u32) -> Duration {
     let spread = |most: Duration| most.mul_f64(fastrand::f64());
-    match error.retry_after() {
-        Some(pause) => pause + spread(Duration::from_millis(500)),
-        None => {
-            let most = FIRST_PAUSE.saturating_mul(1 << retry.min(16).saturating_sub(1)).min(LONGEST_PAUSE);
-            most / 2 + spread(most / 2)
-        }
+    if let Some(pause) = error.retry_after() {
+        return pause + spread(Duration::from_millis(500));
     }
+    let most = Duration::from_secs(1 << retry.saturating_sub(1).min(5)).min(Duration::from_secs(30));
+    most / 2 + spread(most / 2)
 }
 
 /// Waits for the answer of a provider; after two seconds of it, a word to whoever sits and waits, too.

@@ -32,12 +32,6 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    if let Command::Completions { shell } = command {
-        // Into memory first: the generator panics where it can't write.
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "access-tokens", &mut script);
-        return output::write(&String::from_utf8_lossy(&script));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -49,7 +43,12 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Config(command) => config::run(command),
             Command::Demo => demo::run().await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
-            Command::Completions { .. } => Ok(()),
+            Command::Completions { shell } => {
+                // Into memory first: the generator panics where it can't write.
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Arguments::command(), "access-tokens", &mut script);
+                output::write(&String::from_utf8_lossy(&script))
+            }
         }
     });
     // Not waiting for a name lookup that hangs: the system gives no way to end one.

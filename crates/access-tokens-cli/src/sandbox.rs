@@ -9,11 +9,6 @@ use access_tokens_sandbox::{
 use crate::{arguments::SandboxArguments, failure::Failure, output};
 
 pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
-    let faults = arguments
-        .fault
-        .iter()
-        .map(|json| serde_json::from_str(json).map_err(|e| Failure::Setting(format!("--fault {json}: {e}"))));
-    let faults: Vec<EndpointFault> = faults.collect::<Result<_, _>>()?;
     let onence = Onence {
         lifetime: Duration::from_secs(arguments.onence_lifetime.into()),
         spelling: if arguments.spelling == "example" { Spelling::Example } else { Spelling::Schema },
@@ -35,7 +30,9 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
         let hint = if matches!(error, StartError::Remote(_)) { ", as it is with --allow-remote" } else { "" };
         Failure::Setting(format!("--listen {}: {error}{cause}{hint}", arguments.listen))
     })?;
-    for EndpointFault { endpoint, fault } in faults {
+    for json in &arguments.fault {
+        let fault = serde_json::from_str(json).map_err(|e| Failure::Setting(format!("--fault {json}: {e}")));
+        let EndpointFault { endpoint, fault } = fault?;
         sandbox.fault(endpoint, fault).map_err(|e| Failure::Setting(format!("--fault: {e}")))?;
     }
 

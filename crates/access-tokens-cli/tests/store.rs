@@ -76,9 +76,18 @@ async fn get_shares_its_token_with_the_next() {
     get(&[]);
     get(&[]);
     assert_eq!((requests(), entries(&server)), (5, 0));
-    // Neither does a provider without a configuration.
-    let said = folder.run(&["get", "--fresh", "onence"], &[]);
-    assert!(said.code == 2 && said.stderr.contains("cannot be used with"), "{}", said.stderr);
+    // So does one that variables set, without a configuration.
+    let url = sandbox.onence_base_url();
+    let variables = [
+        ("ONENCE_BASE_URL", url.as_str()),
+        ("ONENCE_USERNAME", "sandbox@1nce.example"),
+        ("ONENCE_PASSWORD", "sandbox-password"),
+    ];
+    for arguments in [&["get", "onence"][..], &["get", "--fresh", "onence"], &["get", "onence", "--fresh"]] {
+        let said = folder.run(arguments, &variables);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
+    assert_eq!((requests(), entries(&server)), (8, 0));
 }
 
 /// Also where that takes another round trip, since Redis has forgotten the script meanwhile.

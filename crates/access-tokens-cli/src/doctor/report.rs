@@ -5,10 +5,12 @@ use std::{
     time::Duration,
 };
 
+use access_tokens_config::Problem;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::{
+    config,
     failure::{self, Failure},
     output,
 };
@@ -39,7 +41,7 @@ enum Outcome {
 #[derive(Serialize)]
 pub(super) struct Step {
     #[serde(rename = "step")]
-    name: &'static str,
+    pub(super) name: &'static str,
     outcome: Outcome,
     /// None if the step was skipped, or isn't measured apart from another step.
     took_ms: Option<u64>,
@@ -71,20 +73,21 @@ impl Step {
     }
 
     /// A step whose settings can't be used.
-    pub(super) fn refused(name: &'static str, problems: String) -> Self {
-        Self::failed(name, problems, "correct that, and run this again", failure::SETTING)
+    pub(super) fn refused<'a>(name: &'static str, problems: impl IntoIterator<Item = &'a Problem>) -> Self {
+        Self::failed(name, config::joined(problems, "; "), "correct that, and run this again", failure::SETTING)
     }
 
+    /// Sets the time that the step took; one that was skipped took none.
     pub(super) fn took(mut self, took: impl Into<Option<Duration>>) -> Self {
         let took = took.into().filter(|_| self.outcome != Outcome::Skipped);
-        self.took_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        self.took_ms = took.and_then(|took| took.as_millis().try_into().ok());
         self
     }
 }
 
-/// The report on one source. Without a name: what is wrong with the configuration as a whole.
+/// The part of the report on one source. Without a name: what is wrong with the configuration as a whole.
 #[derive(Serialize)]
-pub(super) struct SourceReport {
+pub(super) struct Section {
     name: Option<String>,
     provider: Option<&'static str>,
     ok: bool,
@@ -93,7 +96,7 @@ pub(super) struct SourceReport {
     json: bool,
 }
 
-impl SourceReport {
+impl Section {
     pub(super) fn add(&mut self, step: Step) -> Result<(), Failure> {
         let took = step.took_ms.map_or_else(|| "-".to_owned(), |took| format!("{took} ms"));
         let (mark, word, color) = match step.outcome {
@@ -135,22 +138,18 @@ impl SourceReport {
     }
 }
 
-/// The reports on all sources so far.
+/// All sections so far.
 #[derive(Serialize)]
 pub(super) struct Report {
     #[serde(skip)]
-    json: bool,
-    sources: Vec<SourceReport>,
+    pub(super) json: bool,
+    pub(super) sources: Vec<Section>,
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
-        Self { json, sources: Vec::new() }
-    }
-
-    pub(super) fn begin(&self, name: Option<&str>, provider: Option<&'static str>) -> Result<SourceReport, Failure> {
+    pub(super) fn begin(&self, name: Option<&str>, provider: Option<&'static str>) -> Result<Section, Failure> {
         let name = name.map(str::to_owned);
-        let source = SourceReport { name, provider, ok: true, steps: Vec::new(), json: self.json };
+        let source = Section { name, provider, ok: true, steps: Vec::new(), json: self.json };
         let gap = if self.sources.is_empty() { "" } else { "\n" };
         let provider = provider.map(|provider| format!(" ({})", output::name(provider))).unwrap_or_default();
         source.print(&format!("{gap}{}{provider}\n", source.name.as_deref().unwrap_or("configuration")))?;
@@ -158,7 +157,7 @@ impl Report {
     }
 
     /// Ends the report on a source with what to do, the most important first: failures, then warnings.
-    pub(super) fn end_source(&mut self, source: SourceReport) -> Result<(), Failure> {
+    pub(super) fn end_source(&mut self, source: Section) -> Result<(), Failure> {
         let steps = source.with(Outcome::Failed).chain(source.with(Outcome::Warning));
         let mut next: Vec<_> = steps.filter_map(|step| step.next.as_deref()).collect();
         if next.is_empty() {
@@ -174,9 +173,7 @@ impl Report {
         if self.json {
             output::write(&output::json(&self)?)?;
         }
-        match self.sources.iter().flat_map(|source| &source.steps).find_map(|step| step.exit_code) {
-            Some(code) => Err(Failure::Reported(code)),
-            None => Ok(()),
-        }
+        let exit_code = self.sources.iter().flat_map(|source| &source.steps).find_map(|step| step.exit_code);
+        exit_code.map_or(Ok(()), |code| Err(Failure::Reported(code)))
     }
 }
