@@ -34,7 +34,6 @@ const CRATES: [(&str, &[&str]); 3] = [
         "access-tokens-config",
         &[
             "environment.rs", // all variables
-            "tree.rs",        // the configuration file itself
         ],
     ),
 ];

@@ -2,26 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     path::Path,
 };
 
 use serde_json::Value;
 
 use crate::{
-    error::{Error, Origin, Problem, add},
+    error::{Error, Origin, Problem, add, is_within},
     read::nearest,
     reader::Reader,
     source::Source,
     store::Store,
 };
 
-/// Named token sources, and the store that they share their tokens through, checked.
-///
-/// Nothing of what it refers to was read: secrets, keys and certificates are read when a [`Source`] is asked for an endpoint.
-#[derive(Clone)]
+/// Named token sources and the store that they share. What they refer to, such as secrets, is read by [`Source::endpoint`].
+#[derive(Debug, Clone)]
 pub struct Config {
-    /// Where it was read from.
     pub(crate) origin: Origin,
     pub(crate) store: Option<Read<Store>>,
     pub(crate) sources: BTreeMap<String, Read<Source>>,
@@ -30,7 +26,7 @@ pub struct Config {
 }
 
 /// A table, as far as it can be read, and what is wrong with it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Read<T> {
     pub(crate) value: Option<T>,
     pub(crate) problems: Vec<Problem>,
@@ -72,6 +68,14 @@ impl Config {
         Reader::new().file(path.as_ref()).read()?.complete()
     }
 
+    /// Reads the process's environment alone, as [`read`](Self::read) does.
+    ///
+    /// # Errors
+    /// No source, and all that is wrong with the settings.
+    pub fn from_env() -> Result<Self, Error> {
+        Reader::new().read()?.complete()
+    }
+
     /// This configuration, if nothing is wrong with any of its settings.
     ///
     /// # Errors
@@ -81,7 +85,7 @@ impl Config {
         if problems.is_empty() { Ok(self) } else { Err(Error::new(problems)) }
     }
 
-    /// All that is wrong with the settings, and not with what they refer to. There is nothing, unless a [`Reader`] read it.
+    /// All that is wrong with the settings, and not with what they refer to. Empty unless a [`Reader`] read the configuration.
     pub fn problems(&self) -> Vec<Problem> {
         let store = self.store.iter().flat_map(|store| &store.problems);
         let sources = self.sources.values().flat_map(|source| &source.problems);
@@ -95,7 +99,7 @@ impl Config {
 
     /// The store that sources share their tokens through, if there is one that can be used.
     pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref().filter(|store| store.problems.is_empty())?.value.as_ref()
+        self.store.as_ref()?.usable().ok()
     }
 
     /// Whether there is a store, whatever is wrong with it.
@@ -105,7 +109,7 @@ impl Config {
 
     /// All sources with nothing wrong in their settings, in order of name.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.sources.values().filter(|source| source.problems.is_empty()).filter_map(|source| source.value.as_ref())
+        self.sources.values().filter_map(|source| source.usable().ok())
     }
 
     /// The names of all sources, in order.
@@ -116,19 +120,13 @@ impl Config {
     /// The source of this name.
     ///
     /// # Errors
-    /// There is none, and the message has the name that is the most like it, and the others; or what is wrong with its settings,
-    /// and with those of the store that it shares its tokens through.
+    /// There is no such source, or its settings or those of its store are wrong.
     pub fn source(&self, name: &str) -> Result<&Source, Error> {
-        let Some(Read { value, problems, .. }) = self.sources.get(name) else { return Err(self.unknown(name)) };
-        match value {
-            Some(source) if problems.is_empty() => match &self.store {
-                Some(store) if source.is_shared() && !store.problems.is_empty() => {
-                    Err(Error::new(store.problems.clone()))
-                }
-                _ => Ok(source),
-            },
-            _ => Err(Error::new(problems.clone())),
+        let source = self.sources.get(name).ok_or_else(|| self.unknown(name))?.usable()?;
+        if let Some(store) = self.store.as_ref().filter(|_| source.is_shared()) {
+            store.usable()?;
         }
+        Ok(source)
     }
 
     /// Reads all that a source refers to, secrets, keys and certificates, without the network.
@@ -156,8 +154,8 @@ impl Config {
         Problem::new(self.origin.clone(), "sources", message).into()
     }
 
-    /// What is in effect for these sources and the store, or for all sources if none is named, as TOML that can be read again from
-    /// any folder: each setting with where it comes from in a comment. Of secrets, where they are; paths are absolute.
+    /// What is in effect for these sources, or for all if none is named, and for the store: as TOML that can be read from any
+    /// folder. A comment says where each setting comes from. Secrets stay references.
     ///
     /// ```
     /// # use access_tokens_config::Reader;
@@ -193,28 +191,19 @@ impl Config {
     }
 }
 
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("origin", &self.origin)
-            .field("store", &self.store())
-            .field("sources", &self.sources.keys())
-            .finish()
-    }
-}
-
 impl<T> Read<T> {
+    /// The table, if nothing is wrong with its settings.
+    pub(crate) fn usable(&self) -> Result<&T, Error> {
+        let value = self.value.as_ref().filter(|_| self.problems.is_empty());
+        value.ok_or_else(|| Error::new(self.problems.clone()))
+    }
+
     /// What is wrong with the settings, and with what they refer to.
-    fn checked(&self, check: impl FnOnce(&T) -> (Vec<Problem>, Vec<Problem>)) -> Checked {
-        let (material, warnings) = self.value.as_ref().map(check).unwrap_or_default();
+    fn checked(&self, check: impl FnOnce(&T) -> Checked) -> Checked {
+        let of_material = self.value.as_ref().map(check).unwrap_or_default();
         let mut problems = self.problems.clone();
-        let is_consequence = |problem: &Problem| {
-            let rest = |key: &String| problem.key().strip_prefix(key).map(str::to_owned);
-            let mut rests = self.consequences.iter().filter_map(rest);
-            rests.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        let of_material = material.into_iter().filter(|problem| !is_consequence(problem));
-        add(&mut problems, of_material.map(Err));
-        Checked { problems, warnings }
+        let is_news = |problem: &Problem| !self.consequences.iter().any(|key| is_within(problem.key(), key));
+        add(&mut problems, of_material.problems.into_iter().filter(is_news).map(Err));
+        Checked { problems, ..of_material }
     }
 }

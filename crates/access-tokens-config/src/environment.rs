@@ -1,12 +1,17 @@
 //! The environment: settings on top of a file, and what references to variables give.
 
-use std::{collections::BTreeMap, env, ffi::OsString};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::OsString,
+};
 
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{Origin, Problem},
+    error::{Origin, Problem, is_within},
     schema,
+    spelling::Spelling,
     tree::{Node, Value},
 };
 
@@ -36,58 +41,47 @@ impl Environment {
         }
     }
 
-    /// The settings in variables with two underscores between levels, as a tree. A source that the file has keeps the name it has
-    /// there.
+    /// The settings in variables as a tree. A source that is in the file keeps the name that it has there.
     pub(crate) fn settings(&self, file: Option<&Node>) -> Settings {
-        let root = Node { origin: Origin::Environment, value: Value::Table(BTreeMap::new()) };
-        let mut settings = Settings { root, problems: Vec::new(), empty: Vec::new() };
+        let mut settings = Settings::new();
         let named = file.and_then(|file| file.get("sources")).and_then(Node::table);
         let named: BTreeMap<_, _> =
             named.into_iter().flatten().map(|(name, _)| (in_variables(name), &**name)).collect();
-        for (name, value) in self.set() {
+        for name in self.names_of_settings() {
             let origin = Origin::Variable(name.clone());
-            match key_of(&name, &named) {
-                Ok(key) if value.is_empty() => settings.empty.push((key, origin)),
-                Ok(key) => match value.into_string() {
-                    Err(_) => settings.problems.push(Problem::new(origin, key, "isn't UTF-8")),
-                    Ok(value) => {
-                        // In order of name, the variable of a whole table comes before those of its parts.
-                        let mut levels = key.match_indices('.').filter_map(|(at, _)| settings.root.get(key.get(..at)?));
-                        match levels.find(|node| node.table().is_none()) {
-                            None => settings.root.set(&key, Node { origin, value: Value::Variable(value) }),
-                            Some(whole) => {
-                                let message =
-                                    format!("{} sets the same as a whole; unset one of the two", whole.origin);
-                                settings.problems.push(Problem::new(origin, key, message));
-                            }
-                        }
+            match (key_of(&name, &named), self.variable(&name)) {
+                (Err(_), Ok(value)) if value.as_ref().is_none_or(|value| value.is_empty()) => {}
+                (Err((key, message)), _) => settings.problems.push(Problem::new(origin, key, message)),
+                (Ok(key), Err(what)) => settings.problems.push(Problem::new(origin, key, what)),
+                (Ok(_), Ok(None)) => {}
+                (Ok(key), Ok(Some(value))) if value.is_empty() => settings.empty.push((key, origin)),
+                (Ok(key), Ok(Some(value))) => {
+                    // In order of name, the variable of a whole table comes before those of its parts.
+                    let mut levels = key.match_indices('.').filter_map(|(at, _)| settings.root.get(key.get(..at)?));
+                    if let Some(whole) = levels.find(|node| node.table().is_none()) {
+                        let message = format!("{} sets the same as a whole; unset one of the two", whole.origin);
+                        settings.problems.push(Problem::new(origin, key, message));
+                    } else {
+                        settings.root.set(&key, Node::new(&origin, Value::Variable(value.to_string())));
                     }
-                },
-                Err(_) if value.is_empty() => {}
-                Err((key, message)) => settings.problems.push(Problem::new(origin, key, message)),
+                }
             }
         }
         settings
     }
 
-    /// Those that are settings, or nearly. In order of name, so that messages come in the same order each time.
-    fn set(&self) -> BTreeMap<String, OsString> {
-        let is_setting = |name: &str| name.starts_with(PREFIX) || NEARLY.iter().any(|begin| name.starts_with(begin));
+    /// The variables that are settings, or nearly. In order, so that messages come in the same order each time.
+    fn names_of_settings(&self) -> BTreeSet<String> {
+        let is_setting = |name: &String| [PREFIX].iter().chain(&NEARLY).any(|begin| name.starts_with(begin));
         match self {
-            Self::Given(variables) => {
-                let set = variables.iter().filter(|(name, _)| is_setting(name));
-                set.map(|(name, value)| (name.clone(), value.as_str().into())).collect()
-            }
+            Self::Given(variables) => variables.keys().filter(|name| is_setting(name)).cloned().collect(),
             Self::Process => {
-                let set = env::vars_os().filter_map(|(name, value)| match name.into_string() {
-                    Ok(name) if is_setting(&name) => Some((name, value)),
-                    _ => {
-                        // These are copies, and any of the others can be a secret.
-                        drop(Zeroizing::new(value.into_encoded_bytes()));
-                        None
-                    }
-                });
-                set.collect()
+                let name = |(name, value): (OsString, OsString)| {
+                    // The value is a copy, and can be a secret.
+                    drop(Zeroizing::new(value.into_encoded_bytes()));
+                    name.into_string().ok()
+                };
+                env::vars_os().filter_map(name).filter(is_setting).collect()
             }
         }
     }
@@ -99,6 +93,12 @@ pub(crate) struct Settings {
     pub(crate) problems: Vec<Problem>,
     /// Keys whose variable is empty, with where.
     pub(crate) empty: Vec<(String, Origin)>,
+}
+
+impl Settings {
+    pub(crate) fn new() -> Self {
+        Self { root: Node::empty_table(&Origin::Environment), problems: Vec::new(), empty: Vec::new() }
+    }
 }
 
 /// The name of a source as variables have it: there `-` is `_`.
@@ -116,12 +116,13 @@ fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String,
     let mut levels: Vec<_> = rest.unwrap_or_default().split("__").map(str::to_ascii_lowercase).collect();
     let is_setting = match levels.as_slice() {
         [first, _, key @ ..] if first == "sources" && !key.is_empty() => {
-            ["onence", "worldline"].iter().any(|kind| is_known(kind, &key.join(".")))
+            is_known("onence", &key.join(".")) || is_known("worldline", &key.join("."))
         }
         [first, key @ ..] if first == "store" => key.is_empty() || is_known("store", &key.join(".")),
         _ => false,
     };
-    if !is_setting && let Some((key, meant)) = meant(name, named) {
+    if !is_setting && let Some(key) = meant(name, named) {
+        let meant = Spelling::new("", None).variable(&key).unwrap_or_default();
         let message = format!("isn't a setting, since two underscores stand between levels; did you mean {meant}?");
         return Err((key, message));
     }
@@ -142,23 +143,19 @@ fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String,
     Ok(levels.join("."))
 }
 
-/// A setting, or a part of one.
+/// Whether the key is that of a setting, or of a table.
 fn is_known(kind: &str, key: &str) -> bool {
-    let settings = schema::settings(kind);
-    settings.contains_key(key) || settings.range(format!("{key}.")..).next().is_some_and(|(of, _)| of.starts_with(key))
+    schema::settings(kind).keys().any(|known| is_within(known, key))
 }
 
-/// The key and the variable that were meant, where single underscores stand between levels.
-fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<(String, String)> {
+/// The key that was meant, where single underscores stand between levels.
+fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<String> {
     let single = |key: &str| key.replace('.', "_");
-    let mut rest = name.strip_prefix("ACCESS_TOKENS")?.trim_start_matches('_').to_ascii_lowercase();
-    while rest.contains("__") {
-        rest = rest.replace("__", "_");
-    }
-    let variable = |levels: &str| format!("{PREFIX}{}", levels.replace('.', "__").to_ascii_uppercase());
+    let rest = name.strip_prefix("ACCESS_TOKENS")?.to_ascii_lowercase();
+    let rest = rest.split('_').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
     if let Some(rest) = rest.strip_prefix("store_") {
         let key = schema::settings("store").keys().find(|key| single(key) == rest)?;
-        return Some((format!("store.{key}"), variable(&format!("store.{key}"))));
+        return Some(format!("store.{key}"));
     }
     let rest = rest.strip_prefix("sources_").or_else(|| rest.strip_prefix("source_"))?;
     let keys = ["onence", "worldline"].iter().flat_map(|kind| schema::settings(kind).keys());
@@ -167,6 +164,5 @@ fn meant(name: &str, named: &BTreeMap<String, &str>) -> Option<(String, String)>
     let (source, key) = split
         .filter(|(source, _)| !source.is_empty())
         .max_by_key(|(source, key)| (named.contains_key(*source), key.len()))?;
-    let table = named.get(source).map_or(source, |name| *name);
-    Some((format!("sources.{table}.{key}"), variable(&format!("sources.{source}.{key}"))))
+    Some(format!("sources.{}.{key}", named.get(source).unwrap_or(&source)))
 }

@@ -2,7 +2,7 @@
 //!
 //! No message repeats a value: a secret could stand in any place. Names of keys, files and variables are told.
 
-use std::{error::Error as StdError, fmt, path::Path, sync::Arc};
+use std::{error::Error as StdError, fmt, iter, path::Path, sync::Arc};
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +45,6 @@ pub struct Problem {
 impl Problem {
     pub(crate) fn new(origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { origin, key: key.into(), message: message.into() }
-    }
-
-    /// Whether it is about the same setting as `other`, or a part of that.
-    pub(crate) fn is_within(&self, other: &Self) -> bool {
-        let rest = self.key.strip_prefix(&other.key);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
 
     /// The file and line, the environment variable, or the flag.
@@ -120,13 +114,8 @@ impl From<Problem> for Error {
 impl fmt::Display for Error {
     /// One problem a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            problem.fmt(f)?;
-        }
-        Ok(())
+        let lines: Vec<_> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -135,10 +124,21 @@ impl StdError for Error {}
 /// Adds what is wrong, but for settings that have a problem already, themselves or as a part of another.
 pub(crate) fn add(problems: &mut Vec<Problem>, results: impl IntoIterator<Item = Result<(), Problem>>) {
     for problem in results.into_iter().filter_map(Result::err) {
-        if !problems.iter().any(|other| problem.is_within(other) || other.is_within(&problem)) {
+        let is_related = |other: &Problem| is_within(&problem.key, &other.key) || is_within(&other.key, &problem.key);
+        if !problems.iter().any(is_related) {
             problems.push(problem);
         }
     }
+}
+
+/// Whether `key` is `table`, or a part of it.
+pub(crate) fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The key of the table that `key` is in; empty for the first level.
+pub(crate) fn parent(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(parent, _)| parent)
 }
 
 /// The key of `name` within `key`.
@@ -150,11 +150,6 @@ pub(crate) fn within(key: &str, name: &str) -> String {
 
 /// An error of the facade with all that led to it.
 pub(crate) fn text(error: &access_tokens::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
+    let causes = iter::successors(error.source(), |cause: &&dyn StdError| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

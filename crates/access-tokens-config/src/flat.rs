@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zeroize::Zeroizing;
+
 use crate::{
-    environment::Environment,
-    error::{Origin, Problem},
+    environment::{Environment, Settings},
+    error::{Origin, Problem, is_within, parent},
     tree::{Node, Value},
 };
 
@@ -99,19 +101,10 @@ pub(crate) static FLAT: [Flat; 2] = [
 /// What was given on a command line in place of variables: the flag and its value, by the variable.
 pub(crate) type Flags = BTreeMap<String, (String, String)>;
 
-/// A source as its variables have it.
-pub(crate) struct FlatSource {
-    pub(crate) node: Node,
-    pub(crate) problems: Vec<Problem>,
-    /// Keys whose variable is empty, with where.
-    pub(crate) empty: Vec<(String, Origin)>,
-}
-
 impl Flat {
     /// The variable that sets this key, or the first one within it.
     pub(crate) fn variable(&self, key: &str) -> Option<&'static str> {
-        let is_of = |of: &str| of.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        self.variables.iter().find(|variable| is_of(variable.key)).map(|variable| variable.name)
+        self.variables.iter().find(|variable| is_within(variable.key, key)).map(|variable| variable.name)
     }
 
     /// Whether a second variable names the file of a secret.
@@ -126,50 +119,40 @@ impl Flat {
         flags: &Flags,
         referred: &BTreeSet<String>,
         is_named: bool,
-    ) -> Option<FlatSource> {
+    ) -> Option<Settings> {
         let first = self.variables.first().map(|variable| Origin::Variable(variable.name.to_owned()));
         let mut origin = None;
-        let mut node = Node { origin: Origin::Environment, value: Value::Table(BTreeMap::new()) };
-        let (mut problems, mut empty) = (Vec::new(), Vec::new());
+        let Settings { root: mut node, mut problems, mut empty } = Settings::new();
         for FlatVariable { name: variable, key, .. } in self.variables {
             let (place, value) = match flags.get(*variable) {
-                Some((flag, value)) => (Origin::Flag(flag.clone()), Ok(value.clone())),
-                None => match environment.variable(variable) {
-                    Ok(None) => continue,
-                    Ok(Some(value)) => (Origin::Variable((*variable).to_owned()), Ok(value.as_str().to_owned())),
-                    Err(what) => (Origin::Variable((*variable).to_owned()), Err(what)),
-                },
+                Some((flag, value)) => (Origin::Flag(flag.clone()), Ok(Some(Zeroizing::new(value.clone())))),
+                None => (Origin::Variable((*variable).to_owned()), environment.variable(variable)),
             };
-            if value.as_ref().is_ok_and(String::is_empty) {
-                empty.push((format!("sources.{}.{key}", self.source), place));
+            let Some(value) = value.transpose() else { continue };
+            let full = format!("sources.{}.{key}", self.source);
+            if value.as_ref().is_ok_and(|value| value.is_empty()) {
+                empty.push((full, place));
                 continue;
             }
             if !referred.contains(*variable) || matches!(place, Origin::Flag(_)) {
                 origin.get_or_insert_with(|| place.clone());
             }
-            let full = format!("sources.{}.{key}", self.source);
-            let other = key.rsplit_once('.').and_then(|(reference, _)| node.get(reference));
+            // Of a secret, the other variable of the two that can set it.
+            let other = Some(parent(key)).filter(|key| !key.is_empty()).and_then(|reference| node.get(reference));
             match (value, other) {
                 (Err(what), _) => problems.push(Problem::new(place, full, what)),
                 (_, Some(other)) => {
-                    let message = format!("can't be set beside {}; unset one of the two", only_origin(other));
+                    let other = other.reference().unwrap_or(other);
+                    let message = format!("can't be set beside {}; unset one of the two", other.origin);
                     problems.push(Problem::new(place, full, message));
                 }
                 // The secret itself is read when it is needed, and anew each time.
-                (Ok(_), None) if key.ends_with(".env") => {
-                    node.set(key, Node { origin: place, value: Value::Text((*variable).to_owned()) });
-                }
-                (Ok(value), None) => node.set(key, Node { origin: place, value: Value::Variable(value) }),
+                (Ok(_), None) if key.ends_with(".env") => node.set(key, Node::text(&place, variable)),
+                (Ok(value), None) => node.set(key, Node::new(&place, Value::Variable(value.to_string()))),
             }
         }
         node.origin = origin.or(first.filter(|_| is_named))?;
-        let provider = Node { origin: node.origin.clone(), value: Value::Text(self.source.to_owned()) };
-        node.set("provider", provider);
-        Some(FlatSource { node, problems, empty })
+        node.set("provider", Node::text(&node.origin, self.source));
+        Some(Settings { root: node, problems, empty })
     }
-}
-
-/// Where the one value of a reference comes from.
-fn only_origin(reference: &Node) -> &Origin {
-    reference.table().and_then(|table| table.values().next()).map_or(&reference.origin, |node| &node.origin)
 }

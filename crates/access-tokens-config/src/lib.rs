@@ -7,8 +7,7 @@
 //! password = { file = "/run/secrets/1nce" }
 //! ```
 //!
-//! Secrets are never in a configuration: it says in which file or environment variable they stand. What is wrong is told with
-//! file, line and key; no message repeats a value.
+//! A configuration holds no secret: it names the file or variable that does. Problems are reported with file, line and key.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

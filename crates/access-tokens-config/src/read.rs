@@ -5,19 +5,19 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_map},
     fmt, slice,
-    str::Split,
 };
 
 use serde::{
     Deserialize,
     de::{
         self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+        value::SeqDeserializer,
     },
     forward_to_deserialize_any,
 };
 
 use crate::{
-    error::{Origin, Problem, add, within},
+    error::{Origin, Problem, add, parent, within},
     schema,
     spelling::Spelling,
     tree::{Node, Value},
@@ -29,9 +29,9 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(node: &'de Node, spelling: &Spellin
     T::deserialize(Place { node: place, key: key.to_owned() }).map_err(|fault| fault.problem(node, spelling, None))
 }
 
-/// Returns all that is wrong with the table of a source or of the store: what is wrong is taken out of `node`, or put right for
-/// the time being, until the rest can be read. `kind` says which settings there are. Beside that come the keys of which nothing
-/// more is worth saying: those that were put right, and those that a misspelled key was meant to be.
+/// Returns all that is wrong with the table of a source or of the store: each mistake is removed from `node`, or replaced, until
+/// the rest can be read. `kind` says which settings there are. Returns also the keys of consequences, which aren't reported
+/// again: those that were replaced, and those that a misspelled key was meant to be.
 pub(crate) fn read_all<T: DeserializeOwned>(
     node: &mut Node,
     spelling: &Spelling,
@@ -51,8 +51,7 @@ pub(crate) fn read_all<T: DeserializeOwned>(
         let is_unknown = fault.unknown.is_some();
         if let Some((unknown, known)) = &fault.unknown {
             let near = nearest(unknown, known.iter().copied()).unwrap_or_default();
-            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
-            consequences.insert(spelling.full(&within(parent, near)));
+            consequences.insert(spelling.full(&within(parent(&key), near)));
         }
         if *attempt == 0 && !is_consequence {
             let problem = fault.problem(node, spelling, Some(kind));
@@ -60,17 +59,15 @@ pub(crate) fn read_all<T: DeserializeOwned>(
             add(&mut problems, [Err(problem)]);
         }
         let origin = node.origin_of(&key).clone();
-        let text = |text: &str| Node { origin: origin.clone(), value: Value::Text(text.to_owned()) };
-        let table = Node { origin: origin.clone(), value: Value::Table(BTreeMap::new()) };
         match *attempt {
             // A table in which nothing is set; what it was to be is set all the same.
-            0 if !is_unknown => node.set(&key, table),
+            0 if !is_unknown => node.set(&key, Node::empty_table(&origin)),
             // An item of a list has others behind it, whose place would change.
             0 | 1 if !key.ends_with(']') => node.remove(&key),
-            0..=2 => node.set(&key, text("-")),
+            0..=2 => node.set(&key, Node::text(&origin, "-")),
             3 => {
-                node.set(&key, table);
-                node.set(&within(&key, "env"), text("_"));
+                node.set(&key, Node::empty_table(&origin));
+                node.set(&within(&key, "env"), Node::text(&origin, "_"));
             }
             _ => return (problems, consequences),
         }
@@ -107,6 +104,13 @@ struct Place<'de> {
     key: String,
 }
 
+impl<'de> Place<'de> {
+    /// The text of a variable, which stands for whatever its setting takes.
+    fn variable(&self) -> Option<&'de str> {
+        if let Value::Variable(text) = &self.node.value { Some(text) } else { None }
+    }
+}
+
 /// What serde has against it. Of values it is never told more than their type.
 #[derive(Debug)]
 struct Fault {
@@ -133,12 +137,11 @@ impl Fault {
         let key = self.key();
         let mut message = self.message;
         if let Some((unknown, known)) = self.unknown {
-            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
             let belongs = kind.into_iter().flat_map(schema::settings);
             let belongs =
                 belongs.filter(|(key, known)| !known.is_choice && last(key) == unknown).map(|(key, _)| key.clone());
             let mut belongs: Vec<_> = belongs.collect();
-            let near = within(parent, nearest(&unknown, known.iter().copied()).unwrap_or_default());
+            let near = within(parent(&key), nearest(&unknown, known.iter().copied()).unwrap_or_default());
             let place = node.origin_of(&key).clone();
             if let Origin::Variable(variable) = &place {
                 // Such as `__FILE` behind a name that is wrong.
@@ -153,8 +156,7 @@ impl Fault {
             message = if belongs.is_empty() {
                 format!("unknown key; did you mean {}? Known here: {}", last(&near), known.join(", "))
             } else {
-                let table = |key: &String| spelling.full(key.rsplit_once('.').map_or("", |(table, _)| table));
-                let tables: Vec<_> = belongs.iter().map(table).collect();
+                let tables: Vec<_> = belongs.iter().map(|key| spelling.full(parent(key))).collect();
                 format!("unknown key; {unknown} belongs into {}", alternatives(&tables))
             };
         }
@@ -253,28 +255,25 @@ impl<'de> de::Deserializer<'de> for Place<'de> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.node.value {
-            Value::Variable(text) if text == "true" => visitor.visit_bool(true),
-            Value::Variable(text) if text == "false" => visitor.visit_bool(false),
-            _ => self.deserialize_any(visitor),
+        match self.variable().and_then(|text| text.parse().ok()) {
+            Some(value) => visitor.visit_bool(value),
+            None => self.deserialize_any(visitor),
         }
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.node.value {
-            Value::Variable(text) => match text.parse() {
-                Ok(value) => visitor.visit_f64(value),
-                Err(_) => self.deserialize_any(visitor),
-            },
-            _ => self.deserialize_any(visitor),
+        match self.variable().and_then(|text| text.parse().ok()) {
+            Some(value) => visitor.visit_f64(value),
+            None => self.deserialize_any(visitor),
         }
     }
 
+    /// A variable holds a list with commas between its items.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.node.value {
-            Value::Variable(text) => visitor.visit_seq(Parts(text.split(','))).map_err(|fault| fault.at(&self.key)),
-            _ => self.deserialize_any(visitor),
-        }
+        let Some(text) = self.variable() else { return self.deserialize_any(visitor) };
+        // Spaces alone: a line break or an invisible character is for the setting to refuse.
+        let items = text.split(',').map(|item| item.trim_matches(' ')).filter(|item| !item.is_empty());
+        visitor.visit_seq(SeqDeserializer::new(items)).map_err(|fault: Fault| fault.at(&self.key))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -362,19 +361,5 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
         let key = format!("{}[{}]", self.key, self.index);
         self.index += 1;
         seed.deserialize(Place { node, key: key.clone() }).map(Some).map_err(|fault| fault.at(&key))
-    }
-}
-
-/// The list that a variable holds, with commas between.
-struct Parts<'de>(Split<'de, char>);
-
-impl<'de> SeqAccess<'de> for Parts<'de> {
-    type Error = Fault;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        // Spaces alone: a line break or a mark that nobody sees is for the setting to refuse.
-        let mut parts = self.0.by_ref().map(|part| part.trim_matches(' '));
-        let Some(part) = parts.find(|part| !part.is_empty()) else { return Ok(None) };
-        seed.deserialize(de::value::BorrowedStrDeserializer::new(part)).map(Some)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::identity,
     fmt,
     path::{self, Path, PathBuf},
     sync::Arc,
@@ -15,21 +16,20 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Config, Read},
-    environment::{Environment, PREFIX, in_variables},
-    error::{Error, Origin, Problem, add},
+    environment::{Environment, PREFIX, Settings, in_variables},
+    error::{Error, Origin, Problem, add, is_within},
     flat::{FLAT, Flags, Flat},
     read::{nearest, read, read_all},
     schema,
     section::Section,
-    settings::{OnenceSettings, Provider, SourceSettings, WorldlineSettings},
+    settings::{Provider, SourceSettings},
     source::Source,
     spelling::Spelling,
     store::Store,
     tree::{Node, Value},
 };
 
-/// Where a [`Config`] is read from. Each source is read for itself: what is wrong with one is no concern of the others, and
-/// [`Config::source`] reports it.
+/// Where a [`Config`] is read from. A mistake in one source doesn't affect the others; [`Config::source`] reports it.
 ///
 /// ```
 /// use access_tokens_config::Reader;
@@ -81,16 +81,14 @@ impl Reader {
         Self { environment: Environment::Given(variables.collect()), ..self }
     }
 
-    /// Takes the value of a flag on a command line in place of the variable that it stands for, such as `ONENCE_BASE_URL`. `flag` is
-    /// what messages call it.
+    /// Reads the value of a command-line flag in place of a variable such as `ONENCE_BASE_URL`. Messages call it `flag`.
     #[must_use]
     pub fn flag(mut self, variable: &str, flag: &str, value: impl Into<String>) -> Self {
         self.flags.insert(variable.to_owned(), (flag.to_owned(), value.into()));
         self
     }
 
-    /// Reads `onence` or `worldline` as a source even if none of its variables is set, to report which it needs. Other names do
-    /// nothing.
+    /// Reads `onence` or `worldline` as a source even if none of its variables is set, to report which it needs.
     #[must_use]
     pub fn source(mut self, name: &str) -> Self {
         self.named.insert(name.to_owned());
@@ -109,23 +107,15 @@ impl Reader {
         if let Some(file) = &file {
             read::<Root>(file, &of_document, "")?;
         }
-        let variables = environment.settings(file.as_ref());
-        let (mut problems, mut empty) = (variables.problems, variables.empty);
-        let mut tree = match file {
-            Some(mut file) => {
-                file.merge(variables.root);
-                file
-            }
-            None => variables.root,
-        };
+        let Settings { root, mut problems, mut empty } = environment.settings(file.as_ref());
+        let mut tree = file.unwrap_or_else(|| Node::empty_table(&Origin::Environment));
+        tree.merge(root);
         let origin = match &tree.origin {
             Origin::File { path, .. } => Origin::File { path: path.clone(), line: None },
             other => other.clone(),
         };
         // Of the file it is right already, so that this is about variables.
-        if let Err(problem) = read::<Root>(&tree, &of_document, "") {
-            problems.push(problem);
-        }
+        problems.extend(read::<Root>(&tree, &of_document, "").err());
 
         let referred = referred(&mut tree);
         let (mut flats, mut twice) = (Vec::new(), BTreeMap::new());
@@ -138,11 +128,11 @@ impl Reader {
                 None => {
                     problems.extend(source.problems);
                     empty.extend(source.empty);
-                    tree.set(&key, source.node);
+                    tree.set(&key, source.root);
                     flats.push(flat);
                 }
                 Some(place) => {
-                    let message = format!("is set here, and by {} too; remove one of the two", source.node.origin);
+                    let message = format!("is set here, and by {} too; remove one of the two", source.root.origin);
                     twice.insert(flat.source, Problem::new(place, key, message));
                 }
             }
@@ -151,8 +141,9 @@ impl Reader {
         let mut reading = Reading { environment: Arc::new(environment), folder, problems, empty };
         let store = tree.get("store").cloned();
         let of_store = Spelling::new("store", None);
-        let store = store.map(|node| reading.table(node, &of_store, "store", Store::new, Store::check_settings));
-        let usable = store.as_ref().filter(|store| store.problems.is_empty()).and_then(|store| store.value.clone());
+        let check = Store::check_settings;
+        let store = store.map(|node| reading.table(node, &of_store, "store", identity, Store::new, check));
+        let usable = store.as_ref().and_then(|store| store.usable().ok());
         let mut sources = BTreeMap::new();
         let none = BTreeMap::new();
         let nodes = tree.get("sources").and_then(Node::table).unwrap_or(&none);
@@ -162,14 +153,13 @@ impl Reader {
         }
         for (name, node) in nodes {
             let key = if is_name(name) { format!("sources.{name}") } else { format!("sources.{name:?}") };
-            let is_flat = |flat: &&&Flat| flat.source == *name;
-            let spelling = Spelling::new(key, flats.iter().find(is_flat).copied());
+            let spelling = Spelling::new(key, flats.iter().copied().find(|flat: &&Flat| flat.source == *name));
             let twin = alike.get(&in_variables(name)).and_then(|names| names.iter().find(|other| **other != name));
             let provider = match twice.remove(name.as_str()) {
                 Some(problem) => Err(problem),
                 None => provider(name, twin.copied(), node, &spelling, nodes),
             };
-            sources.insert(name.clone(), reading.source(name, node.clone(), &spelling, provider, usable.as_ref()));
+            sources.insert(name.clone(), reading.source(name, node.clone(), &spelling, provider, usable));
         }
         if sources.is_empty() && reading.problems.is_empty() {
             return Err(no_source(&tree, origin).into());
@@ -210,28 +200,23 @@ impl Reading {
         provider: Result<Provider, Problem>,
         store: Option<&Store>,
     ) -> Read<Source> {
-        let source = |section, settings| Source::new(name.to_owned(), section, settings, store);
-        let check = Source::check_settings;
+        let make = |section, settings| Source::new(name.to_owned(), section, settings, store);
+        let (onence, worldline, check) = (SourceSettings::Onence, SourceSettings::Worldline, Source::check_settings);
         match provider {
-            Ok(Provider::Onence) => {
-                let make = |section, settings| source(section, SourceSettings::Onence(settings));
-                self.table::<OnenceSettings, _>(node, spelling, "onence", make, check)
-            }
-            Ok(Provider::Worldline) => {
-                let make = |section, settings| source(section, SourceSettings::Worldline(settings));
-                self.table::<WorldlineSettings, _>(node, spelling, "worldline", make, check)
-            }
+            Ok(Provider::Onence) => self.table(node, spelling, "onence", onence, make, check),
+            Ok(Provider::Worldline) => self.table(node, spelling, "worldline", worldline, make, check),
             Err(problem) => Read { value: None, problems: vec![problem], consequences: BTreeSet::new() },
         }
     }
 
-    /// What a table of this kind makes, with all that is wrong with its settings.
-    fn table<T: DeserializeOwned, V>(
+    /// What a table of this kind makes, with all that is wrong with its settings. `T` is what is read, `S` the kind of it.
+    fn table<T: DeserializeOwned, S, V>(
         &mut self,
         mut node: Node,
         spelling: &Spelling,
         kind: &str,
-        make: impl FnOnce(Section, T) -> V,
+        settings_of: impl FnOnce(T) -> S,
+        make: impl FnOnce(Section, S) -> V,
         check: impl FnOnce(&V) -> Vec<Result<(), Problem>>,
     ) -> Read<V> {
         let mut problems = self.problems_of_variables(&node, spelling, kind);
@@ -239,26 +224,23 @@ impl Reading {
         problems.extend(found);
         let section = Section::new(spelling.clone(), &mut node, self.environment.clone(), self.folder.as_deref());
         let settings = read(&node, spelling, "").map_err(|problem| add(&mut problems, [Err(problem)])).ok();
-        let value = settings.map(|settings| make(section, settings));
-        let is_news = |result: &Result<(), Problem>| {
-            result.as_ref().err().is_some_and(|problem| !consequences.contains(problem.key()))
-        };
-        add(&mut problems, value.as_ref().map(check).into_iter().flatten().filter(is_news));
+        let value = settings.map(|settings| make(section, settings_of(settings)));
+        let found = value.as_ref().map(check).into_iter().flatten().filter_map(Result::err);
+        add(&mut problems, found.filter(|problem| !consequences.contains(problem.key())).map(Err));
         Read { value, problems, consequences }
     }
 
     /// What is wrong with the variables that are of this table, and which of them are empty and mustn't be.
     fn problems_of_variables(&mut self, node: &Node, spelling: &Spelling, kind: &str) -> Vec<Problem> {
-        let of_table =
-            |key: &str| key.strip_prefix(spelling.table()).and_then(|rest| rest.strip_prefix(['.'])).map(str::to_owned);
-        let is_of = |problem: &Problem| problem.key() == spelling.table() || of_table(problem.key()).is_some();
+        let is_of = |problem: &Problem| is_within(problem.key(), spelling.table());
         let (mut problems, others): (Vec<_>, _) = std::mem::take(&mut self.problems).into_iter().partition(is_of);
         self.problems = others;
         for (key, place) in &self.empty {
-            let Some(setting) = of_table(key) else { continue };
+            let rest = key.strip_prefix(spelling.table());
+            let Some(setting) = rest.and_then(|rest| rest.strip_prefix('.')) else { continue };
             // Where another way sets it, or its absence means nothing, an empty variable counts as unset.
-            let has_default = schema::settings(kind).get(&setting).is_some_and(|known| known.has_default);
-            if has_default && node.get(&setting).is_none() {
+            let has_default = schema::settings(kind).get(setting).is_some_and(|known| known.has_default);
+            if has_default && node.get(setting).is_none() {
                 let message = "is empty, and would mean its default; unset it, or give it a value";
                 problems.push(Problem::new(place.clone(), key.clone(), message));
             }
@@ -267,7 +249,7 @@ impl Reading {
     }
 }
 
-/// Whether a source may have this name, and whose it is. That comes first, since its settings depend on it.
+/// The provider of a source, on which its settings depend; or why the source can't have this name.
 fn provider(
     name: &str,
     twin: Option<&str>,
@@ -315,7 +297,7 @@ fn referred(tree: &mut Node) -> BTreeSet<String> {
 }
 
 fn no_source(tree: &Node, origin: Origin) -> Problem {
-    let place = if tree.get("sources").is_some() { tree.origin_of("sources").clone() } else { origin };
+    let place = tree.get("sources").map_or(origin, |sources| sources.origin.clone());
     let first = match place {
         Origin::File { .. } => "add a table [sources.NAME]",
         _ => "give a configuration file (access-tokens: --config or ACCESS_TOKENS_CONFIG)",

@@ -6,15 +6,17 @@ use std::{
     fmt::Display,
     ops::RangeInclusive,
     path::{self, Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 pub(crate) use self::material::Material;
-use self::material::Reference;
+use self::material::{Place, Reference};
+use access_tokens::Setting;
+
 use crate::{
     environment::Environment,
-    error::{Origin, Problem, text, within},
+    error::{Origin, Problem, parent, text, within},
     schema,
     settings::Span,
     spelling::Spelling,
@@ -40,29 +42,33 @@ impl Section {
         folder: Option<&Path>,
     ) -> Self {
         let mut references = Vec::new();
-        for key in ["roots", "transport.roots"] {
+        for key in ["urls", "roots", "transport.roots"] {
             // A variable holds a list with commas between.
-            if let Some(Node { origin, value: Value::Variable(paths) }) = node.get(key) {
-                let paths = paths.split(',').map(str::trim).filter(|path| !path.is_empty());
-                let item = |path: &str| Node { origin: origin.clone(), value: Value::Text(path.to_owned()) };
-                let list = Node { origin: origin.clone(), value: Value::List(paths.map(item).collect()) };
+            if let Some(Node { origin, value: Value::Variable(texts) }) = node.get(key) {
+                let items = texts.split(',').map(|text| text.trim_matches(' ')).filter(|text| !text.is_empty());
+                let item = |text: &str| Node { origin: origin.clone(), value: Value::Text(text.to_owned()) };
+                let list = Node { origin: origin.clone(), value: Value::List(items.map(item).collect()) };
                 node.set(key, list);
             }
         }
         node.leaves("", &mut |key, leaf| {
             let (Value::Text(value) | Value::Variable(value)) = &mut leaf.value else { return };
-            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
-            if key.ends_with(".env") {
-                references.push(Reference::to_variable(parent, key, value));
+            let parent = parent(key);
+            let place = if key.ends_with(".env") {
+                Place::Variable(value.clone())
             } else if key.ends_with(".file") || is_root(key) {
-                let folder = folder.filter(|_| matches!(leaf.origin, Origin::File { .. }));
-                let relative = folder.unwrap_or(Path::new("")).join(&*value);
+                let is_of_file = matches!(leaf.origin, Origin::File { .. });
+                let relative = folder.filter(|_| is_of_file).unwrap_or(Path::new("")).join(&*value);
                 let is_secret = schema::is_secret(parent) && !KEY_MATERIAL.iter().any(|key| parent.ends_with(key));
-                let shown = !is_secret || matches!(leaf.origin, Origin::File { .. }) || is_path(value);
+                let shown = !is_secret || is_of_file || is_path(value);
                 let path = path::absolute(&relative).unwrap_or(relative);
                 *value = path.to_string_lossy().into_owned();
-                references.push(Reference::to_file(if is_root(key) { key } else { parent }, key, path, shown));
-            }
+                Place::File { path, shown, pipe: OnceLock::new() }
+            } else {
+                return;
+            };
+            let setting = if is_root(key) { key } else { parent };
+            references.push(Reference { key: setting.to_owned(), at: key.to_owned(), place });
         });
         Self { spelling, node: node.clone(), references, environment }
     }
@@ -93,8 +99,12 @@ impl Section {
 
     /// The files that settings refer to whose keys begin so, by absolute paths.
     pub(crate) fn files(&self, under: &[&str]) -> Vec<PathBuf> {
-        let of = |reference: &&Reference| under.iter().any(|under| reference.key().starts_with(under));
-        self.references.iter().filter(of).filter_map(Reference::file).map(Path::to_owned).collect()
+        let is_under = |reference: &&Reference| under.iter().any(|under| reference.key.starts_with(under));
+        let path = |reference: &Reference| match &reference.place {
+            Place::File { path, .. } => Some(path.clone()),
+            Place::Variable(_) => None,
+        };
+        self.references.iter().filter(is_under).filter_map(path).collect()
     }
 
     /// Something wrong with a setting; `key` is empty for the table as a whole.
@@ -102,12 +112,35 @@ impl Section {
         self.spelling.problem(&self.node, key, message)
     }
 
-    /// An error of the facade, at the setting within `under` that it is about.
+    /// An error of the facade, at the setting within `under` that it is about, with the path of the file that holds it.
     pub(crate) fn refused(&self, under: &str, error: &access_tokens::Error) -> Problem {
         let Some(setting) = error.setting() else { return self.problem(under, text(error)) };
-        let key = within(under, setting.key());
+        let mut key = within(under, setting.key());
+        // A bundle is in the flat variable of a key too, and a passphrase that isn't set belongs to either.
+        if matches!(setting, Setting::Pkcs12 | Setting::Passphrase) && !self.is_set(&key) {
+            let bundle = within(under, "pkcs12");
+            key = if self.is_set(&bundle) { bundle } else { within(under, "key") };
+        }
         let item = error.item().map(|item| format!("{key}[{item}]")).filter(|key| self.is_set(key));
-        self.problem(&item.unwrap_or(key), text(error))
+        let key = item.unwrap_or(key);
+        self.problem(&key, self.with_path(&key, text(error)))
+    }
+
+    /// A message with the path in front if the setting at `key` refers to a file whose path may be shown.
+    fn with_path(&self, key: &str, what: impl Display) -> String {
+        match self.reference(key).map(|reference| &reference.place) {
+            Some(Place::File { path, shown: true, .. }) => format!("{}: {what}", path.display()),
+            _ => what.to_string(),
+        }
+    }
+
+    fn reference(&self, key: &str) -> Option<&Reference> {
+        self.references.iter().find(|reference| reference.key == key)
+    }
+
+    /// The key of the path or name that leads to the setting at `key`.
+    pub(crate) fn at<'a>(&'a self, key: &'a str) -> &'a str {
+        self.reference(key).map_or(key, |reference| &reference.at)
     }
 
     /// Of two settings that exclude each other.
@@ -120,14 +153,21 @@ impl Section {
         self.problem(key, format!("can't be set beside {other}; remove one of the two"))
     }
 
-    pub(crate) fn check_span(
-        &self,
-        key: &str,
-        span: Span,
-        range: RangeInclusive<Duration>,
-        words: impl Display,
-    ) -> Result<(), Problem> {
-        if range.contains(&span.0) { Ok(()) } else { Err(self.problem(key, format!("must be {words}"))) }
+    pub(crate) fn check_span(&self, key: &str, span: Span, range: RangeInclusive<Duration>) -> Result<(), Problem> {
+        let (least, most) = (Span(*range.start()), Span(*range.end()));
+        if (least..=most).contains(&span) {
+            return Ok(());
+        }
+        Err(self.problem(key, format!("must be from {least} to {most}")))
+    }
+
+    /// That a URL which stands in the configuration itself holds no password.
+    pub(crate) fn check_no_user(&self, key: &str, url: &str) -> Result<(), Problem> {
+        let place = "{ env = \"NAME\" } or { file = \"path\" }";
+        match url.contains('@') {
+            true => Err(self.problem(key, format!("a URL with a user name or password must be a reference, {place}"))),
+            false => Ok(()),
+        }
     }
 
     /// Whether the settings of a key are those that are needed. `why` says what needs the certificate; none if nothing does.

@@ -120,10 +120,8 @@ pub(crate) struct WorldlineSettings {
     #[schemars(extend("examples" = [["VOP", "WERO"]]))]
     pub(crate) scopes: OneOrMore<ScopeText>,
     /// Where the client secret stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_secret: Option<Reference>,
     /// A signed assertion instead of a client secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assertion: Option<AssertionSettings>,
     /// Whether its tokens are shared, if there is a `[store]`.
     #[serde(default = "yes")]
@@ -152,19 +150,14 @@ pub(crate) struct WorldlineSettings {
 ))]
 pub(crate) struct AssertionSettings {
     /// Where the private key stands: PEM or DER; PKCS#8, PKCS#1 or SEC1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Reference>,
     /// Where its certificate stands: PEM or DER.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<Reference>,
     /// A PKCS#12 bundle with both.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pkcs12: Option<Bundle>,
     /// Where the passphrase of the private key or of the bundle stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) passphrase: Option<Reference>,
     /// What signs it. If not set, what suits the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) algorithm: Option<Algorithm>,
     /// The `kid` in its header.
     #[serde(default)]
@@ -186,19 +179,13 @@ fn assertion_lifetime() -> Span {
 
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037).
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Algorithm {
-    #[serde(rename = "RS256")]
     Rs256,
-    #[serde(rename = "RS384")]
     Rs384,
-    #[serde(rename = "RS512")]
     Rs512,
-    #[serde(rename = "PS256")]
     Ps256,
-    #[serde(rename = "ES256")]
     Es256,
-    #[serde(rename = "ES384")]
     Es384,
     #[serde(rename = "EdDSA")]
     EdDsa,
@@ -266,7 +253,6 @@ pub(crate) struct PolicySettings {
     /// How long a token can't be invalidated again that came back after it was, from `1s` to `1h`.
     pub(crate) invalidation_pause: Span,
     /// How long the cache waits for an exchange before it counts as failed, whatever the exchange is at, from `100ms` to `1h`.
-    ///
     pub(crate) exchange_timeout: Span,
 }
 
@@ -341,16 +327,12 @@ impl Default for TransportSettings {
 ))]
 pub(crate) struct IdentitySettings {
     /// Where the private key stands: PEM or DER; PKCS#8, PKCS#1 or SEC1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Reference>,
     /// Where its certificate stands, with its chain: PEM or DER.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<Reference>,
     /// A PKCS#12 bundle with both.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pkcs12: Option<Bundle>,
     /// Where the passphrase of the private key or of the bundle stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) passphrase: Option<Reference>,
 }
 
@@ -367,19 +349,14 @@ pub(crate) struct StoreSettings {
     #[serde(default)]
     pub(crate) mode: StoreMode,
     /// The name by which sentinels know the master.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) master: Option<Filled>,
     /// The user by Redis' ACL. If not set, `default`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) username: Option<Filled>,
     /// Where the user's password stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<Reference>,
     /// The user by the sentinels' own ACL. If not set, `default`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sentinel_username: Option<Filled>,
     /// Where the password of the sentinels themselves stands, if they want one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sentinel_password: Option<Reference>,
     /// Where the key stands that names are hashed with: 32 bytes in base64, as `openssl rand -base64 32` makes them. The same
     /// for the whole fleet.
@@ -399,7 +376,6 @@ pub(crate) struct StoreSettings {
     #[schemars(extend("examples" = [["ca.pem"]]))]
     pub(crate) roots: Vec<FilePath>,
     /// The client certificate to show to the server (mTLS).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) identity: Option<StoreIdentity>,
 }
 
@@ -477,32 +453,5 @@ impl SourceSettings {
     /// Each text of scopes with its key; none where the provider knows no scopes.
     pub(crate) fn scopes(&self) -> Vec<(String, &ScopeText)> {
         if let Self::Worldline(settings) = self { settings.scopes.keyed("scopes") } else { Vec::new() }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use access_tokens::{
-        Policy,
-        store::{KeyRing, SharedStore},
-        testing::MemoryStore,
-    };
-    use access_tokens_redis::RedisStore;
-
-    use super::*;
-
-    /// The defaults are written down a second time here, for the schema and for what is shown.
-    #[test]
-    fn defaults_are_those_of_the_facade() {
-        assert_eq!(PolicySettings::default().policy(), Policy::new());
-        let TransportSettings { connect_timeout, timeout, .. } = TransportSettings::default();
-        let transport = access_tokens::Transport::new();
-        let same = transport.clone().connect_timeout(connect_timeout.0).timeout(timeout.0);
-        assert_eq!(format!("{same:?}"), format!("{transport:?}"));
-        let store = || RedisStore::builder(["redis://redis.example"]);
-        assert_eq!(format!("{:?}", store().prefix(store_prefix().as_str())), format!("{:?}", store()));
-        let shared = || SharedStore::builder(MemoryStore::new(), KeyRing::new(&[1; 32], [[2; 32]]).unwrap());
-        assert_eq!(format!("{:?}", shared().timeout(store_timeout().0)), format!("{:?}", shared()));
     }
 }

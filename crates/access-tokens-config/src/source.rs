@@ -7,15 +7,16 @@ use std::{error::Error as StdError, fmt, path::PathBuf, sync::Arc};
 use access_tokens::{
     ErrorKind, Identity, Policy, RotatingEndpoint, Scopes, Setting, TokenCache, TokenEndpoint, Transport,
     assertion::{self, ClientAssertion},
-    onence, worldline,
+    onence,
+    worldline::{self, Credentials},
 };
-
 use zeroize::Zeroizing;
 
 use crate::{
+    config::Checked,
     error::{Error, Origin, Problem},
     section::{Material, Section},
-    settings::{AssertionSettings, Audience, KeyId, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
+    settings::{Audience, KeyId, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
     show,
     store::Store,
 };
@@ -67,8 +68,10 @@ impl Source {
     }
 
     /// Reads all that it refers to: what is wrong with that, and what is odd about it.
-    pub(crate) fn check(&self) -> (Vec<Problem>, Vec<Problem>) {
-        self.0.check_material()
+    pub(crate) fn check(&self) -> Checked {
+        let material = self.0.section.material();
+        let client = self.0.client(&material);
+        material.checked([client])
     }
 
     /// Whether it takes part in a store, if there is one.
@@ -145,16 +148,14 @@ impl Source {
         Ok(self.0.transport(&self.0.section.material())?)
     }
 
-    /// A client with everything that it refers to, built anew when one of [its files](Self::files) changes.
-    ///
-    /// It's a new one each time, with connections of its own; keep it.
+    /// A new client with connections of its own, built anew when one of [its files](Self::files) changes. Keep it.
     ///
     /// # Errors
     /// What can't be read, isn't what it is to be, or makes no client.
     pub fn endpoint(&self) -> Result<RotatingEndpoint, Error> {
         let inner = self.0.clone();
         let build = move || {
-            inner.client().map_err(|problem| {
+            inner.client(&inner.section.material()).map_err(|problem| {
                 let message = "what the settings of the source refer to can't be used";
                 access_tokens::Error::new(ErrorKind::Configuration, message).with_source(problem)
             })
@@ -170,11 +171,8 @@ impl Source {
         })
     }
 
-    /// A cache of its tokens, by its policy, which shares them through [its store](Self::store). With `keep_warm` it must be
-    /// called in a tokio runtime.
-    ///
-    /// It's a new one each time, which knows nothing of the tokens of another; keep it, and clone it to wherever a token is
-    /// needed.
+    /// A new cache of its tokens, by its policy, which shares them through [its store](Self::store). Keep it, and clone it to
+    /// wherever a token is needed. With `keep_warm` it must be called in a tokio runtime.
     ///
     /// # Errors
     /// As [`endpoint`](Self::endpoint) and [`Store::shared`], and with `keep_warm` outside of a runtime.
@@ -206,23 +204,22 @@ impl fmt::Debug for Source {
 }
 
 impl Inner {
-    fn client(&self) -> Result<Box<dyn TokenEndpoint>, Problem> {
-        let material = self.section.material();
-        // Last of what is read, so that of several mistakes the one in the credentials comes first.
+    fn client(&self, material: &Material<'_>) -> Result<Box<dyn TokenEndpoint>, Problem> {
+        // Both are read before either is used, so that a check finds the mistakes in both.
         let client: Result<Box<dyn TokenEndpoint>, _> = match &self.settings {
             SourceSettings::Onence(OnenceSettings { base_url, username, .. }) => {
-                let password = material.secret("password", Setting::Password)?;
-                let credentials = onence::Credentials::new(username.as_str(), password.as_str());
+                let (password, transport) = (material.secret("password", Setting::Password), self.transport(material));
+                let credentials = onence::Credentials::new(username.as_str(), password?.as_str());
                 let client = onence::Client::builder(credentials).base_url(base_url.as_str());
-                client.transport(self.transport(&material)?).build().map(|client| Box::new(client) as _)
+                client.transport(transport?).build().map(|client| Box::new(client) as _)
             }
             SourceSettings::Worldline(settings) => {
+                let (credentials, transport) = (self.credentials(settings, material), self.transport(material));
                 let realm = worldline::Realm::new(settings.realm.as_str());
                 let realm = realm.map_err(|error| self.section.refused("", &error))?;
-                let credentials = self.worldline_credentials(settings, &material)?;
                 let base_url = settings.base_url.as_str();
-                let client = worldline::Client::builder(base_url, realm, self.scopes.clone(), credentials);
-                client.transport(self.transport(&material)?).build().map(|client| Box::new(client) as _)
+                let client = worldline::Client::builder(base_url, realm, self.scopes.clone(), credentials?);
+                client.transport(transport?).build().map(|client| Box::new(client) as _)
             }
         };
         client.map_err(|error| match error.setting() {
@@ -237,32 +234,22 @@ impl Inner {
         })
     }
 
-    fn worldline_credentials(
-        &self,
-        settings: &WorldlineSettings,
-        material: &Material<'_>,
-    ) -> Result<worldline::Credentials, Problem> {
+    fn credentials(&self, settings: &WorldlineSettings, material: &Material<'_>) -> Result<Credentials, Problem> {
         let client_id = settings.client_id.as_str();
-        if let Some(assertion) = &settings.assertion {
-            return Ok(self.assertion(client_id, assertion, material)?.into());
-        }
-        let client_secret = material.secret("client_secret", Setting::ClientSecret)?;
-        Ok(worldline::ClientSecret::new(client_id, client_secret.as_str()).into())
-    }
-
-    fn assertion(
-        &self,
-        client_id: &str,
-        settings: &AssertionSettings,
-        material: &Material<'_>,
-    ) -> Result<ClientAssertion, Problem> {
+        let Some(settings) = &settings.assertion else {
+            let client_secret = material.secret("client_secret", Setting::ClientSecret)?;
+            return Ok(worldline::ClientSecret::new(client_id, client_secret.as_str()).into());
+        };
         let refused = |error: access_tokens::Error| material.refused("assertion", &error);
         let of_client = |error: access_tokens::Error| self.section.refused("", &error);
         let algorithm = settings.algorithm.map(Into::into);
         let assertion = match self.signing_identity(material)? {
             Some(identity) => {
                 let assertion = ClientAssertion::new(client_id, identity).map_err(of_client)?;
-                algorithm.map_or(Ok(assertion.clone()), |algorithm| assertion.algorithm(algorithm)).map_err(refused)?
+                match algorithm {
+                    Some(algorithm) => assertion.algorithm(algorithm).map_err(refused)?,
+                    None => assertion,
+                }
             }
             None => {
                 let key = material.signing_key("assertion")?;
@@ -284,7 +271,7 @@ impl Inner {
             Audience::Text(text) => assertion::Audience::Text(text.as_str().to_owned()),
         };
         let headers = settings.x509.iter().copied().map(Into::into);
-        Ok(assertion.key_id(key_id).audience(audience).lifetime(settings.lifetime.0).x509(headers))
+        Ok(assertion.key_id(key_id).audience(audience).lifetime(settings.lifetime.0).x509(headers).into())
     }
 
     /// The key with its certificate; none where there is no assertion, or a key without a certificate signs it.
@@ -304,16 +291,16 @@ impl Inner {
     fn transport(&self, material: &Material<'_>) -> Result<Transport, Problem> {
         let settings = self.settings.transport();
         let mut transport = Transport::new().connect_timeout(settings.connect_timeout.0).timeout(settings.timeout.0);
-        if let Some(proxy) = self.proxy(material)? {
+        // All are read before any is used, as in `client`.
+        let (proxy, roots) = (self.proxy(material), material.roots("transport.roots"));
+        let certificate = material.client_certificate("transport.identity");
+        if let Some(proxy) = proxy? {
             transport = transport.proxy(proxy.as_str());
         }
-        for index in 0..settings.roots.len() {
-            transport = transport.add_roots_pem(material.roots(&format!("transport.roots[{index}]"))?);
+        if let Some(certificate) = certificate? {
+            transport = transport.identity(certificate);
         }
-        if settings.identity.is_some() {
-            transport = transport.identity(material.identity("transport.identity")?);
-        }
-        Ok(transport)
+        Ok(roots?.into_iter().fold(transport, Transport::add_roots_pem))
     }
 
     fn proxy(&self, material: &Material<'_>) -> Result<Option<Zeroizing<String>>, Problem> {
@@ -323,12 +310,8 @@ impl Inner {
             Some(Proxy::Url(url)) => Zeroizing::new(url.clone()),
             Some(Proxy::Reference(_)) => material.secret(key, Setting::Proxy)?,
         };
-        check_proxy(&url).map_err(|error| self.section.problem(&material.at(key), error.to_string()))?;
+        let checked = Transport::new().proxy(url.as_str()).check();
+        checked.map_err(|error| material.problem(self.section.at(key), error.to_string()))?;
         Ok(Some(url))
     }
-}
-
-/// Whether the URL of a proxy can be used; a client would say so no earlier than when it is built.
-fn check_proxy(url: &str) -> Result<(), access_tokens::Error> {
-    Transport::new().proxy(url).check()
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     environment::PREFIX,
-    error::{Origin, Problem, within},
+    error::{Origin, Problem, parent, within},
     flat::Flat,
     schema,
     tree::Node,
@@ -53,17 +53,20 @@ impl Spelling {
         // A variable holds a whole list.
         let list = key.split('[').next().unwrap_or_default();
         let key = if node.get(key).is_none() { list } else { key };
-        let origin = node.origin_of(key);
-        match (origin, node.get(key).map(Node::reference)) {
+        let (origin, found) = (node.origin_of(key), node.get(key));
+        if matches!(origin, Origin::Variable(_) | Origin::Flag(_)) {
             // A reference is one variable, whose name has more than the key.
-            (Origin::Variable(_) | Origin::Flag(_), Some(Some(only))) => only.origin.clone(),
-            (Origin::Variable(_) | Origin::Flag(_), place)
-                if place.is_none() || node.get(key).is_some_and(|node| node.table().is_some()) =>
-            {
-                self.variable(key).map_or(origin.clone(), Origin::Variable)
+            if let Some(only) = found.and_then(Node::reference) {
+                return only.origin.clone();
             }
-            _ => origin.clone(),
+            // A table is of several variables, and what isn't set is of none.
+            if found.is_none_or(|node| node.table().is_some())
+                && let Some(variable) = self.variable(key)
+            {
+                return Origin::Variable(variable);
+            }
         }
+        origin.clone()
     }
 
     pub(crate) fn full(&self, key: &str) -> String {
@@ -92,33 +95,22 @@ impl Spelling {
             None => message,
         };
         let variable = self.variable(key).unwrap_or_default();
-        let beside = |name: &str| {
-            let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
-            self.variable(&within(parent, name)).unwrap_or_default()
+        let beside = |name: &str| self.variable(&within(parent(key), name)).unwrap_or_default();
+        let way = |of: &str, value: &str| match self.flat {
+            Some(_) => format!("{variable}_{of}"),
+            None => format!("{variable}__{of}={value}"),
         };
-        let message = match self.flat {
+        let (bundle, key_id) = match self.flat {
             // The variable of a key takes a bundle, too; and none sets the key id.
-            Some(_) => message
-                .replace(
-                    "set it as pkcs12",
-                    &format!("set {} to it, and unset {}", beside("key"), beside("certificate")),
-                )
-                .replace(", or key_id to a text", ""),
-            None => message
-                .replace("set it as pkcs12", &format!("set {}__FILE to it", beside("pkcs12")))
-                .replace(", or key_id to a text", &format!(", or {}__TEXT", beside("key_id"))),
+            Some(_) => (format!("set {} to it, and unset {}", beside("key"), beside("certificate")), String::new()),
+            None => (format!("set {}__FILE to it", beside("pkcs12")), format!(", or {}__TEXT", beside("key_id"))),
         };
-        let way = |text: String, (file, of, value): (&str, &str, &str)| match self.flat {
-            Some(_) => text.replace(file, &format!("{variable}_{of}")),
-            None => text.replace(file, &format!("{variable}__{of}={value}")),
-        };
-        [
-            ("{ env = \"NAME\" }", "ENV", "NAME"),
-            ("{ file = \"path\" }", "FILE", "path"),
-            ("{ text = \"...\" }", "TEXT", "..."),
-        ]
-        .into_iter()
-        .fold(message, way)
+        message
+            .replace("set it as pkcs12", &bundle)
+            .replace(", or key_id to a text", &key_id)
+            .replace("{ env = \"NAME\" }", &way("ENV", "NAME"))
+            .replace("{ file = \"path\" }", &way("FILE", "path"))
+            .replace("{ text = \"...\" }", &way("TEXT", "..."))
     }
 
     /// Of a secret that isn't set: how it can be.

@@ -13,18 +13,17 @@ use access_tokens::{
     store::{KeyRing, SharedStore},
 };
 use access_tokens_redis::{RedisStore, RedisStoreBuilder};
-use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{Error, Problem, add, text},
+    config::Checked,
+    error::{Error, Problem, text},
     section::{Material, Section},
     settings::{StoreMode, StoreSettings, StoreUrl},
     show,
 };
 
-/// The store of a configuration, which all of its sources share but those that say `store = false`. A clone is a further
-/// handle on the same.
+/// The store that all sources share but those with `store = false`. A clone is a further handle on the same.
 ///
 /// ```
 /// use access_tokens_config::Reader;
@@ -68,8 +67,11 @@ impl Store {
     }
 
     /// Reads all that it refers to: what is wrong with that, and what is odd about it.
-    pub(crate) fn check(&self) -> (Vec<Problem>, Vec<Problem>) {
-        self.inner.check_material()
+    pub(crate) fn check(&self) -> Checked {
+        let material = self.inner.section.material();
+        let key_ring = self.inner.key_ring(&material).map(|_| ());
+        let redis = self.inner.redis(&material).map(|_| ());
+        material.checked([key_ring, redis])
     }
 
     /// What its URLs lead to, such as `redis://redis.example:6379` or `the cluster at redis://a, redis://b`, without user names
@@ -78,15 +80,8 @@ impl Store {
     /// # Errors
     /// Where they can't be read, or aren't such URLs.
     pub fn servers(&self) -> Result<String, Error> {
-        let inner = &self.inner;
-        let urls = inner.urls(&inner.section.material())?;
-        let urls: Vec<_> = urls.iter().map(|(_, url)| without_user(url)).collect();
-        let urls = urls.join(", ");
-        Ok(match (inner.settings.mode, &inner.settings.master) {
-            (StoreMode::Sentinel, Some(master)) => format!("{} by the sentinels at {urls}", master.as_str()),
-            (StoreMode::Cluster, _) => format!("the cluster at {urls}"),
-            _ => urls,
-        })
+        let urls = self.inner.urls(&self.inner.section.material())?;
+        Ok(self.inner.builder(&urls).description())
     }
 
     /// The files that hold its URLs, passwords, keys, certificates and roots, by absolute paths.
@@ -94,8 +89,8 @@ impl Store {
         self.inner.section.files(&[""])
     }
 
-    /// The handle that all caches of this configuration have in common. What is in files and variables is read when it is asked
-    /// for first; nothing is connected to. Its keys follow the files that they stand in, for as long as there is a handle.
+    /// The handle that all caches of this configuration share. The first call reads files and variables; it connects to nothing.
+    /// The keys follow their files for as long as there is a handle.
     ///
     /// # Errors
     /// What can't be read, isn't what it is to be, or makes no store.
@@ -146,50 +141,30 @@ impl Inner {
     }
 
     fn redis(&self, material: &Material<'_>) -> Result<RedisStore, Problem> {
+        // All are read before any is used, so that a check finds the mistakes in each.
+        let password = material.secret_if_set("password", Setting::Password);
+        let sentinel_password = material.secret_if_set("sentinel_password", Setting::SentinelPassword);
+        let (certificate, roots) = (material.client_certificate("identity"), material.roots("roots"));
         let urls = self.urls(material)?;
         self.check_urls(&urls)?;
-        let StoreSettings { password, sentinel_password, roots, identity, .. } = &self.settings;
-        let mut redis = self.builder(urls.iter().map(|(_, url)| url.as_str()));
-        if password.is_some() {
-            redis = redis.password(material.secret("password", Setting::Password)?.as_str());
+        let mut redis = self.builder(&urls);
+        if let Some(password) = password? {
+            redis = redis.password(password.as_str());
         }
-        if sentinel_password.is_some() {
-            let password = material.secret("sentinel_password", Setting::SentinelPassword)?;
+        if let Some(password) = sentinel_password? {
             redis = redis.sentinel_password(password.as_str());
         }
-        for index in 0..roots.len() {
-            redis = redis.add_roots_pem(material.roots(&format!("roots[{index}]"))?);
+        if let Some(certificate) = certificate? {
+            redis = redis.identity(certificate);
         }
-        if identity.is_some() {
-            redis = redis.identity(material.identity("identity")?);
-        }
-        redis.build().map_err(|error| self.section.refused("", &error))
-    }
-
-    /// Each piece for itself, so that each mistake is found.
-    fn check_material(&self) -> (Vec<Problem>, Vec<Problem>) {
-        let (material, mut problems) = (self.section.material(), Vec::new());
-        let secret = |is_set: bool, setting: Setting| match is_set {
-            true => material.secret(setting.key(), setting).map(|_| ()),
-            false => Ok(()),
-        };
-        let StoreSettings { password, sentinel_password, roots, identity, .. } = &self.settings;
-        let pieces = [
-            secret(password.is_some(), Setting::Password),
-            secret(sentinel_password.is_some(), Setting::SentinelPassword),
-            self.key_ring(&material).map(|_| ()),
-            identity.as_ref().map_or(Ok(()), |_| material.identity("identity").map(|_| ())),
-        ];
-        let roots = (0..roots.len()).map(|index| material.roots(&format!("roots[{index}]")).map(|_| ()));
-        add(&mut problems, pieces.into_iter().chain(roots));
-        add(&mut problems, [self.redis(&material).map(|_| ())]);
-        (problems, material.into_warnings())
+        let redis = roots?.into_iter().fold(redis, RedisStoreBuilder::add_roots_pem);
+        redis.build().map_err(|error| material.refused("", &error))
     }
 
     /// All that is known before anything is read; something stands for each password.
-    fn builder<'a>(&self, urls: impl Iterator<Item = &'a str>) -> RedisStoreBuilder {
+    fn builder(&self, urls: &[Zeroizing<String>]) -> RedisStoreBuilder {
         let StoreSettings { prefix, username, password, sentinel_username, sentinel_password, .. } = &self.settings;
-        let mut redis = RedisStore::builder(urls).prefix(prefix.as_str());
+        let mut redis = RedisStore::builder(urls.iter().map(|url| url.as_str())).prefix(prefix.as_str());
         redis = match (self.settings.mode, &self.settings.master) {
             (StoreMode::Cluster, _) => redis.cluster(),
             (StoreMode::Sentinel, Some(master)) => redis.sentinel(master.as_str()),
@@ -201,48 +176,19 @@ impl Inner {
         sentinel_password.iter().fold(redis, |redis, _| redis.sentinel_password("-"))
     }
 
-    /// The URLs, each with its key, whether they are written or referred to.
-    fn urls(&self, material: &Material<'_>) -> Result<Vec<(String, Zeroizing<String>)>, Problem> {
-        let urls = self.settings.urls.keyed("urls").into_iter();
-        urls.map(|(key, url)| {
-            let url = match url {
-                StoreUrl::Url(url) => Zeroizing::new(url.clone()),
-                StoreUrl::Reference(_) => material.secret(&key, Setting::Urls)?,
-            };
-            Ok((key, url))
-        })
-        .collect()
+    /// The URLs, whether they are written or referred to.
+    fn urls(&self, material: &Material<'_>) -> Result<Vec<Zeroizing<String>>, Problem> {
+        let read = |(key, url): (String, &StoreUrl)| match url {
+            StoreUrl::Url(url) => Ok(Zeroizing::new(url.clone())),
+            StoreUrl::Reference(_) => material.secret(&key, Setting::Urls),
+        };
+        self.settings.urls.keyed("urls").into_iter().map(read).collect()
     }
 
     fn key_ring(&self, material: &Material<'_>) -> Result<KeyRing, Problem> {
         let name_key = material.secret("name_key", Setting::NameKey)?;
-        let (mut keys, mut places) = (Vec::new(), Vec::new());
-        for (at, _) in self.settings.keys.keyed("keys") {
-            let lines = material.lines(&at)?;
-            let found = lines.split_whitespace().map(|key| Zeroizing::new(key.to_owned()));
-            let before = keys.len();
-            keys.extend(found);
-            if keys.len() == before {
-                let message = "holds no key; make one with `openssl rand -base64 32`";
-                return Err(self.section.problem(&at, material.with_path(&at, message)));
-            }
-            places.resize(keys.len(), at);
-        }
-        KeyRing::from_base64(&name_key, &keys).map_err(|error| {
-            let at = match error.setting() {
-                Some(Setting::NameKey) => "name_key",
-                _ => error.item().and_then(|item| places.get(item)).map_or("keys", String::as_str),
-            };
-            self.section.problem(at, material.with_path(at, text(&error)))
-        })
+        let keys = self.settings.keys.keyed("keys").into_iter().map(|(key, _)| material.lines(&key));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        KeyRing::from_base64(&name_key, &keys).map_err(|error| material.refused("", &error))
     }
-}
-
-/// A URL as it may be shown. One that isn't a URL isn't.
-fn without_user(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return String::new() };
-    // They fail where there can't be a user name or password.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.as_str().trim_end_matches('/').to_owned()
 }

@@ -3,7 +3,9 @@
 mod json;
 mod toml;
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, error::Error as StdError, path::Path, sync::Arc};
+
+use access_tokens::SecretFile;
 
 use crate::error::{Origin, Problem, within};
 
@@ -33,6 +35,18 @@ pub(crate) enum Value {
 const CHOICE: [&str; 3] = ["env", "file", "text"];
 
 impl Node {
+    pub(crate) fn new(origin: &Origin, value: Value) -> Self {
+        Self { origin: origin.clone(), value }
+    }
+
+    pub(crate) fn text(origin: &Origin, text: &str) -> Self {
+        Self::new(origin, Value::Text(text.to_owned()))
+    }
+
+    pub(crate) fn empty_table(origin: &Origin) -> Self {
+        Self::new(origin, Value::Table(BTreeMap::new()))
+    }
+
     /// Reads a configuration file: TOML or JSON, by the end of its name.
     pub(crate) fn read(path: &Path) -> Result<Node, Problem> {
         let file: Arc<Path> = path.into();
@@ -42,9 +56,13 @@ impl Node {
             Some("json") => json::parse,
             _ => return Err(whole("the name of a configuration file must end in .toml or .json".to_owned())),
         };
-        let bytes = fs::read(path).map_err(|e| whole(format!("can't be read: {e}")))?;
-        let lines = Lines::new(&bytes, &file);
-        let text = std::str::from_utf8(&bytes)
+        let content = SecretFile::read(path).map_err(|error| {
+            let cause = StdError::source(&error).map(ToString::to_string).unwrap_or_default();
+            whole(format!("can't be read: {cause}"))
+        })?;
+        let bytes = content.bytes();
+        let lines = Lines::new(bytes, &file);
+        let text = std::str::from_utf8(bytes)
             .map_err(|error| Problem::new(lines.origin(error.valid_up_to()), "", "isn't UTF-8"))?;
         let node = parse(text.strip_prefix('\u{feff}').unwrap_or(text), &file)?;
         if node.table().is_none() {
@@ -63,8 +81,7 @@ impl Node {
     /// Puts `over` on top: its values win, each for itself.
     pub(crate) fn merge(&mut self, over: Node) {
         match (&mut self.value, over.value) {
-            // A reference is one value: that to a file takes the place of that to a variable, and not a place beside it.
-            // Only of another reference though: a stray variable isn't to throw away a whole table.
+            // A reference is one value: one to a file replaces one to a variable. It replaces no other table.
             (Value::Table(mine), Value::Table(theirs)) if !(is_choice(mine) && is_choice(&theirs)) => {
                 for (key, node) in theirs {
                     match mine.get_mut(&key) {
@@ -83,7 +100,7 @@ impl Node {
         table.values().next()
     }
 
-    /// What stands at this key, such as `policy.refresh_at` or `transport.roots[1]`.
+    /// What stands at this key, such as `policy.refresh_at` or `transport.roots[1]`; the node itself at the empty key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         segments(key).try_fold(self, Self::child)
     }
@@ -91,11 +108,9 @@ impl Node {
     /// Where this key stands, or else the innermost that holds it.
     pub(crate) fn origin_of(&self, key: &str) -> &Origin {
         let mut node = self;
-        for segment in segments(key) {
-            match node.child(segment) {
-                Some(child) => node = child,
-                None => break,
-            }
+        let mut path = segments(key);
+        while let Some(child) = path.next().and_then(|segment| node.child(segment)) {
+            node = child;
         }
         &node.origin
     }
@@ -106,9 +121,7 @@ impl Node {
         let mut at = self;
         for segment in segments(key) {
             at = match &mut at.value {
-                Value::Table(table) => table
-                    .entry(segment.to_owned())
-                    .or_insert_with(|| Node { origin: origin.clone(), value: Value::Table(BTreeMap::new()) }),
+                Value::Table(table) => table.entry(segment.to_owned()).or_insert_with(|| Node::empty_table(&origin)),
                 Value::List(list) => {
                     let item = segment.parse::<usize>().ok().and_then(|index| list.get_mut(index));
                     let Some(item) = item else { return };
@@ -122,19 +135,15 @@ impl Node {
 
     /// Takes the entry of a table away.
     pub(crate) fn remove(&mut self, key: &str) {
-        let (under, last) = key.rsplit_once('.').unwrap_or(("", key));
-        let table = if under.is_empty() { Some(self) } else { self.get_mut(under) };
-        if let Some(Value::Table(table)) = table.map(|node| &mut node.value) {
-            table.remove(last);
-        }
-    }
-
-    fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
-        segments(key).try_fold(self, |node, segment| match &mut node.value {
+        let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+        let node = segments(table).try_fold(self, |node, segment| match &mut node.value {
             Value::Table(table) => table.get_mut(segment),
             Value::List(list) => list.get_mut(segment.parse::<usize>().ok()?),
             _ => None,
-        })
+        });
+        if let Some(Node { value: Value::Table(table), .. }) = node {
+            table.remove(name);
+        }
     }
 
     /// Calls `visit` with each value that isn't a table, and its key.
@@ -159,7 +168,7 @@ impl Node {
 }
 
 fn segments(key: &str) -> impl Iterator<Item = &str> {
-    key.split(['.', '[']).map(|segment| segment.trim_end_matches(']'))
+    key.split(['.', '[']).map(|segment| segment.trim_end_matches(']')).filter(|segment| !segment.is_empty())
 }
 
 fn is_choice(table: &BTreeMap<String, Node>) -> bool {

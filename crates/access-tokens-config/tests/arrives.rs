@@ -286,6 +286,16 @@ fn listen() -> (String, JoinHandle<String>) {
     (address, request)
 }
 
+/// The defaults are written down a second time in the configuration, for the schema and for what is shown.
+#[test]
+fn nothing_by_default() {
+    let source = json!({ "provider": "onence", "username": "me", "password": { "env": "P" } });
+    let (_folder, config) = read(&json!({ "sims": source }));
+    let source = config.source("sims").unwrap();
+    assert_eq!(source.policy(), &Policy::new());
+    assert_eq!(format!("{:?}", source.transport().unwrap()), format!("{:?}", Transport::new()));
+}
+
 #[test]
 fn in_the_policy() {
     let (_folder, config) = read(&sources("https://auth.example/auth"));

@@ -303,6 +303,21 @@ fn no_source_of_that_name() {
     assert_eq!(error, "a.toml: sources: there is no source \"sim\"; did you mean sims? Known here: payee, sims");
 }
 
+/// A configuration is read as secrets are: a device would be read until memory ends.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_configuration_that_isnt_a_regular_file() {
+    let folder = Folder::new();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("folder.toml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", at("device.toml")).unwrap();
+    folder.write("large.toml", vec![b'#'; 1024 * 1024 + 1]);
+    for (name, why) in [("folder", "a folder"), ("device", "a device"), ("large", "larger than 1 MiB")] {
+        let error = support::read_with(at(&format!("{name}.toml")), NONE).unwrap_err().to_string();
+        assert!(error.contains("can't be read: it is") && error.contains(why), "{error}");
+    }
+}
+
 /// Neither ends the process.
 #[test]
 fn files_that_are_deep() {

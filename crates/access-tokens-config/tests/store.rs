@@ -206,6 +206,17 @@ fn in_the_store() {
     assert!(format!("{:?}", shared(&folder, &several, at)).contains("keys: 2"));
 }
 
+/// The default is written down a second time in the configuration, for the schema and for what is shown.
+#[test]
+fn in_how_long_it_is_waited_for_by_default() {
+    let (folder, at) = (folder(), "redis.example");
+    let config = read(&folder, &store("sentinels", at), &sims(None), at);
+    assert_eq!(config.to_json(&[]).unwrap()["store"]["timeout"], "250ms");
+    let redis = || RedisStore::builder([format!("redis://{at}")]).build().unwrap();
+    let shared = || SharedStore::builder(redis(), KeyRing::from_base64(NAME_KEY, [KEY]).unwrap());
+    assert_eq!(format!("{:?}", shared().timeout(Duration::from_millis(250))), format!("{:?}", shared()));
+}
+
 /// What is read and what is told of it; of the keys alone that they are watched shows in `keys_follow_their_files`.
 #[test]
 fn in_its_files() {

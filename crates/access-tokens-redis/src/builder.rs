@@ -127,6 +127,26 @@ impl RedisStoreBuilder {
         self.checked().map(|_| ())
     }
 
+    /// What the URLs lead to, for messages: without user names and passwords. Of a text that isn't a URL nothing is shown.
+    ///
+    /// ```
+    /// use access_tokens_redis::RedisStore;
+    ///
+    /// let store = RedisStore::builder(["redis://me:secret@a.example", "redis://b.example:7000"]);
+    /// assert_eq!(store.clone().cluster().description(), "the cluster at redis://a.example, redis://b.example:7000");
+    /// let description = store.sentinel("tokens").description();
+    /// assert_eq!(description, "tokens by the sentinels at redis://a.example, redis://b.example:7000");
+    /// ```
+    #[must_use]
+    pub fn description(&self) -> String {
+        let urls = self.urls.iter().map(|url| without_user(url)).collect::<Vec<_>>().join(", ");
+        match &self.sentinel {
+            Some(master) => format!("{master} by the sentinels at {urls}"),
+            None if self.cluster => format!("the cluster at {urls}"),
+            None => urls,
+        }
+    }
+
     fn checked(&self) -> Result<Checked, Error> {
         check_prefix(&self.prefix).map_err(|error| error.with_setting(Setting::Prefix))?;
         let layout = self.layout()?;
@@ -280,6 +300,14 @@ fn check_prefix(prefix: &str) -> Result<(), Error> {
         return Err(configuration("the prefix of Redis keys must be 1 to 100 visible ASCII characters without braces"));
     }
     Ok(())
+}
+
+fn without_user(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return String::new() };
+    // They fail where there can't be a user name or password.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 /// What all agree on, if there are any.

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     error::Error as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -12,18 +12,21 @@ use access_tokens::{Identity, SecretFile, Setting, assertion::SigningKey, root_c
 use zeroize::Zeroizing;
 
 use super::Section;
-use crate::error::{Problem, text, within};
+use crate::{
+    config::Checked,
+    error::{Problem, add, within},
+};
 
 /// A setting that says where something is.
 pub(super) struct Reference {
     /// The setting, such as `password` or `transport.roots[1]`.
-    key: String,
+    pub(super) key: String,
     /// The key of the path or name itself, such as `password.file`.
-    at: String,
-    place: Place,
+    pub(super) at: String,
+    pub(super) place: Place,
 }
 
-enum Place {
+pub(super) enum Place {
     Variable(String),
     File {
         path: PathBuf,
@@ -32,28 +35,6 @@ enum Place {
         /// What came out of a pipe, which comes only once.
         pipe: OnceLock<Arc<SecretFile>>,
     },
-}
-
-impl Reference {
-    pub(super) fn to_variable(key: &str, at: &str, name: &str) -> Self {
-        Self { key: key.to_owned(), at: at.to_owned(), place: Place::Variable(name.to_owned()) }
-    }
-
-    pub(super) fn to_file(key: &str, at: &str, path: PathBuf, shown: bool) -> Self {
-        let place = Place::File { path, shown, pipe: OnceLock::new() };
-        Self { key: key.to_owned(), at: at.to_owned(), place }
-    }
-
-    pub(super) fn key(&self) -> &str {
-        &self.key
-    }
-
-    pub(super) fn file(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File { path, .. } => Some(path),
-            Place::Variable(_) => None,
-        }
-    }
 }
 
 #[derive(Clone)]
@@ -71,33 +52,44 @@ impl Content {
     }
 }
 
-/// What was read so far, and what is odd about it. What no reference leads to can't be used, so nothing is read that isn't
-/// watched.
+/// What was read so far, and what is wrong or odd about it. Only references are read, so all that is read is watched.
 pub(crate) struct Material<'a> {
     section: &'a Section,
     read: RefCell<BTreeMap<String, Result<Content, Problem>>>,
+    problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
 
 impl Section {
     pub(crate) fn material(&self) -> Material<'_> {
-        Material { section: self, read: RefCell::default(), warnings: RefCell::default() }
+        Material { section: self, read: RefCell::default(), problems: RefCell::default(), warnings: RefCell::default() }
     }
 }
 
 impl Material<'_> {
-    /// Root certificates, each in DER.
-    pub(crate) fn roots(&self, key: &str) -> Result<Vec<u8>, Problem> {
+    /// The root certificates of a list of files. All files are read, even if one of them can't be used.
+    pub(crate) fn roots(&self, list: &str) -> Result<Vec<Vec<u8>>, Problem> {
+        let keys = (0..).map(|index| format!("{list}[{index}]")).take_while(|key| self.section.is_set(key));
+        let all: Vec<_> = keys.map(|key| self.root(&key)).collect();
+        all.into_iter().collect()
+    }
+
+    fn root(&self, key: &str) -> Result<Vec<u8>, Problem> {
         let content = self.content(key)?;
         match root_certificates(content.bytes()) {
             Ok(_) => Ok(content.bytes().to_vec()),
-            Err(error) => Err(self.section.problem(key, self.with_path(key, &error))),
+            Err(error) => Err(self.problem(key, self.section.with_path(key, &error))),
         }
+    }
+
+    /// The client certificate of the table at `under`, if there is one.
+    pub(crate) fn client_certificate(&self, under: &str) -> Result<Option<Identity>, Problem> {
+        self.section.is_set(under).then(|| self.identity(under)).transpose()
     }
 
     /// The private key and certificate of the table at `under`.
     pub(crate) fn identity(&self, under: &str) -> Result<Identity, Problem> {
-        let passphrase = self.passphrase(under)?;
+        let passphrase = self.secret_if_set(&within(under, "passphrase"), Setting::Passphrase)?;
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
         let [key, certificate, pkcs12] = ["key", "certificate", "pkcs12"].map(|name| within(under, name));
         let is_bundle = self.section.is_set(&pkcs12);
@@ -120,7 +112,7 @@ impl Material<'_> {
 
     /// The private key of the table at `under`, where nothing needs its certificate.
     pub(crate) fn signing_key(&self, under: &str) -> Result<SigningKey, Problem> {
-        let passphrase = self.passphrase(under)?;
+        let passphrase = self.secret_if_set(&within(under, "passphrase"), Setting::Passphrase)?;
         let key = self.content(&within(under, "key"))?;
         let key = SigningKey::new(key.bytes(), passphrase.as_ref().map(|passphrase| passphrase.as_str()));
         key.map_err(|error| self.refused(under, &error))
@@ -138,52 +130,49 @@ impl Material<'_> {
             Content::Variable(text) => setting.check(text).map(|()| text.as_str()),
             Content::File(file) => file.secret(setting),
         };
-        let secret = secret.map_err(|error| self.section.problem(&self.at(key), error.to_string()))?;
+        let at = self.section.at(key);
+        let secret = secret.map_err(|error| self.problem(at, error.to_string()))?;
         if let Some(warning) = setting.warning(secret) {
-            self.warn(&self.at(key), &warning);
+            self.warn(at, &warning);
         }
         Ok(Zeroizing::new(secret.to_owned()))
+    }
+
+    /// A secret, if it is set.
+    pub(crate) fn secret_if_set(&self, key: &str, setting: Setting) -> Result<Option<Zeroizing<String>>, Problem> {
+        self.section.is_set(key).then(|| self.secret(key, setting)).transpose()
     }
 
     /// What isn't one secret but several, with white space between.
     pub(crate) fn lines(&self, key: &str) -> Result<Zeroizing<String>, Problem> {
         let content = self.content(key)?;
         let text = std::str::from_utf8(content.bytes());
-        let text = text.map_err(|_| self.section.problem(&self.at(key), self.with_path(key, "isn't UTF-8")))?;
+        let not_utf8 = |_| self.problem(self.section.at(key), self.section.with_path(key, "isn't UTF-8"));
+        let text = text.map_err(not_utf8)?;
         Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').to_owned()))
     }
 
-    /// What an error of the facade says of the table at `under`, with the path of the file that it is about.
+    /// An error of the facade that is about what was read; see [`Section::refused`].
     pub(crate) fn refused(&self, under: &str, error: &access_tokens::Error) -> Problem {
-        let Some(setting) = error.setting() else { return self.section.refused(under, error) };
-        let key = within(under, setting.key());
-        let is_set = |name: &str| self.section.is_set(&within(under, name));
-        let key = match setting {
-            // A bundle is in the flat variable of a key too, and a passphrase that isn't there belongs to either.
-            Setting::Pkcs12 | Setting::Passphrase if !self.section.is_set(&key) => {
-                within(under, if is_set("pkcs12") { "pkcs12" } else { "key" })
-            }
-            _ => key,
-        };
-        self.section.problem(&key, self.with_path(&key, text(error)))
+        self.noted(self.section.refused(under, error))
     }
 
-    /// What was odd so far.
-    pub(crate) fn into_warnings(self) -> Vec<Problem> {
-        self.warnings.into_inner()
+    /// Something wrong with what was read.
+    pub(crate) fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        self.noted(self.section.problem(key, message))
     }
 
-    /// A message with the path in front if what `of` refers to is a file.
-    pub(crate) fn with_path(&self, of: &str, what: impl std::fmt::Display) -> String {
-        match self.reference(of).map(|reference| &reference.place) {
-            Some(Place::File { path, shown: true, .. }) => format!("{}: {what}", path.display()),
-            _ => what.to_string(),
-        }
+    /// Notes a problem, so that a check reports it even if `built` fails for another reason.
+    fn noted(&self, problem: Problem) -> Problem {
+        add(&mut self.problems.borrow_mut(), [Err(problem.clone())]);
+        problem
     }
 
-    fn passphrase(&self, under: &str) -> Result<Option<Zeroizing<String>>, Problem> {
-        let key = within(under, "passphrase");
-        self.section.is_set(&key).then(|| self.secret(&key, Setting::Passphrase)).transpose()
+    /// All that is wrong with what was read and with what was built of it, and all that is odd.
+    pub(crate) fn checked<T>(self, built: impl IntoIterator<Item = Result<T, Problem>>) -> Checked {
+        let mut problems = self.problems.into_inner();
+        add(&mut problems, built.into_iter().map(|built| built.map(|_| ())));
+        Checked { problems, warnings: self.warnings.into_inner() }
     }
 
     fn warn(&self, key: &str, warning: &str) {
@@ -194,29 +183,20 @@ impl Material<'_> {
         }
     }
 
-    fn reference(&self, key: &str) -> Option<&Reference> {
-        self.section.references.iter().find(|reference| reference.key == key)
-    }
-
-    /// The key of the path or name that leads to a setting.
-    pub(crate) fn at(&self, key: &str) -> String {
-        self.reference(key).map_or(key, |reference| &reference.at).to_owned()
-    }
-
     fn content(&self, key: &str) -> Result<Content, Problem> {
         if let Some(read) = self.read.borrow().get(key) {
             return read.clone();
         }
-        let content = match self.reference(key) {
+        let content = match self.section.reference(key) {
             Some(reference) => self.read(reference),
-            None => Err(self.section.problem(key, "is missing")),
+            None => Err(self.problem(key, "is missing")),
         };
         self.read.borrow_mut().insert(key.to_owned(), content.clone());
         content
     }
 
     fn read(&self, reference: &Reference) -> Result<Content, Problem> {
-        let refused = |message: String| Err(self.section.problem(&reference.at, message));
+        let refused = |message: String| Err(self.problem(&reference.at, message));
         let (path, shown, pipe) = match &reference.place {
             Place::Variable(name) => {
                 return match self.section.environment.variable(name) {

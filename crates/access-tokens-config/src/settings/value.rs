@@ -1,12 +1,12 @@
 //! The kinds of values: references to secrets, files, durations, scopes.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, path::PathBuf, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use access_tokens::Setting;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Unexpected, Visitor},
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer},
 };
 
 /// A text that isn't empty.
@@ -28,24 +28,18 @@ impl From<&str> for Filled {
 }
 
 impl TryFrom<String> for Filled {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        if text.is_empty() { Err("must not be empty") } else { Ok(Self(text)) }
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(Self(text)) }
     }
 }
 
 /// The path of a file; a relative one begins at the folder of the file that it's written in.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(inline, with = "String", extend("minLength" = 1))]
-pub(crate) struct FilePath(PathBuf);
-
-impl Serialize for FilePath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.display())
-    }
-}
+#[schemars(inline, extend("minLength" = 1))]
+pub(crate) struct FilePath(String);
 
 impl TryFrom<String> for FilePath {
     type Error = String;
@@ -56,7 +50,7 @@ impl TryFrom<String> for FilePath {
             return Err("must be the path of a file, not empty and not what is in the file".to_owned());
         }
         Setting::File.check(&text).map_err(|error| error.to_string())?;
-        Ok(Self(text.into()))
+        Ok(Self(text))
     }
 }
 
@@ -67,13 +61,13 @@ impl TryFrom<String> for FilePath {
 pub(crate) struct VariableName(String);
 
 impl TryFrom<String> for VariableName {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
+    fn try_from(text: String) -> Result<Self, String> {
         // The name is told in messages, and a secret in its place isn't to be; few secrets look like such a name.
         let valid = text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         if text.is_empty() || !valid || text.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err("must be the name of an environment variable: upper-case letters, digits and _");
+            return Err("must be the name of an environment variable: upper-case letters, digits and _".to_owned());
         }
         Ok(Self(text))
     }
@@ -149,25 +143,7 @@ pub(crate) enum Audience {
     Text(Filled),
 }
 
-impl KeyId {
-    pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text.as_str()),
-            _ => None,
-        }
-    }
-}
-
-impl Audience {
-    pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text.as_str()),
-            _ => None,
-        }
-    }
-}
-
-/// A value that is one of some words, or a table with one of some keys.
+/// A value that is one of some words, or a table with one key, whose value is a text.
 trait Choice: Sized {
     const EXPECTED: &'static str;
     const KEYS: &'static [&'static str];
@@ -175,12 +151,12 @@ trait Choice: Sized {
     const NOT_A_TEXT: &'static str = "";
 
     /// The value for a word; none if a word won't do.
-    fn word(_: &str) -> Option<Self> {
+    fn word(_: String) -> Option<Self> {
         None
     }
 
-    /// The value for a table with this key of [`Self::KEYS`].
-    fn entry<'de, A: MapAccess<'de>>(key: &'static str, map: &mut A) -> Result<Self, A::Error>;
+    /// The value for a table with this key of [`Self::KEYS`] and this text.
+    fn entry(key: &str, text: String) -> Result<Self, String>;
 }
 
 impl Choice for Reference {
@@ -188,8 +164,8 @@ impl Choice for Reference {
     const KEYS: &'static [&'static str] = &["env", "file"];
     const NOT_A_TEXT: &'static str = "; secrets aren't written into a configuration";
 
-    fn entry<'de, A: MapAccess<'de>>(key: &'static str, map: &mut A) -> Result<Self, A::Error> {
-        if key == "env" { map.next_value().map(Self::Env) } else { map.next_value().map(Self::File) }
+    fn entry(key: &str, text: String) -> Result<Self, String> {
+        if key == "env" { text.try_into().map(Self::Env) } else { text.try_into().map(Self::File) }
     }
 }
 
@@ -197,34 +173,34 @@ impl Choice for Bundle {
     const EXPECTED: &'static str = "a reference to a file, { file = \"path\" }";
     const KEYS: &'static [&'static str] = &["file"];
 
-    fn entry<'de, A: MapAccess<'de>>(_: &'static str, map: &mut A) -> Result<Self, A::Error> {
-        map.next_value().map(Self::File)
+    fn entry(_: &str, path: String) -> Result<Self, String> {
+        path.try_into().map(Self::File)
     }
 }
 
 impl Choice for Proxy {
     const EXPECTED: &'static str = "a URL, { env = \"NAME\" } or { file = \"path\" }";
-    const KEYS: &'static [&'static str] = &["env", "file"];
+    const KEYS: &'static [&'static str] = Reference::KEYS;
 
-    fn word(text: &str) -> Option<Self> {
-        Some(Self::Url(text.to_owned()))
+    fn word(url: String) -> Option<Self> {
+        Some(Self::Url(url))
     }
 
-    fn entry<'de, A: MapAccess<'de>>(key: &'static str, map: &mut A) -> Result<Self, A::Error> {
-        Reference::entry(key, map).map(Self::Reference)
+    fn entry(key: &str, text: String) -> Result<Self, String> {
+        Reference::entry(key, text).map(Self::Reference)
     }
 }
 
 impl Choice for StoreUrl {
     const EXPECTED: &'static str = Proxy::EXPECTED;
-    const KEYS: &'static [&'static str] = Proxy::KEYS;
+    const KEYS: &'static [&'static str] = Reference::KEYS;
 
-    fn word(text: &str) -> Option<Self> {
-        Some(Self::Url(text.to_owned()))
+    fn word(url: String) -> Option<Self> {
+        Some(Self::Url(url))
     }
 
-    fn entry<'de, A: MapAccess<'de>>(key: &'static str, map: &mut A) -> Result<Self, A::Error> {
-        Reference::entry(key, map).map(Self::Reference)
+    fn entry(key: &str, text: String) -> Result<Self, String> {
+        Reference::entry(key, text).map(Self::Reference)
     }
 }
 
@@ -232,16 +208,18 @@ impl Choice for KeyId {
     const EXPECTED: &'static str = "\"sha1\", \"sha256\" or { text = \"...\" }";
     const KEYS: &'static [&'static str] = &["text"];
 
-    fn word(text: &str) -> Option<Self> {
-        match text {
+    fn word(word: String) -> Option<Self> {
+        match word.as_str() {
             "sha1" => Some(Self::Sha1),
             "sha256" => Some(Self::Sha256),
             _ => None,
         }
     }
 
-    fn entry<'de, A: MapAccess<'de>>(_: &'static str, map: &mut A) -> Result<Self, A::Error> {
-        map.next_value().map(Self::Text)
+    fn entry(_: &str, text: String) -> Result<Self, String> {
+        let text = Filled::try_from(text)?;
+        Setting::KeyId.check(text.as_str()).map_err(|error| error.to_string())?;
+        Ok(Self::Text(text))
     }
 }
 
@@ -249,16 +227,18 @@ impl Choice for Audience {
     const EXPECTED: &'static str = "\"issuer\", \"token-endpoint\" or { text = \"...\" }";
     const KEYS: &'static [&'static str] = &["text"];
 
-    fn word(text: &str) -> Option<Self> {
-        match text {
+    fn word(word: String) -> Option<Self> {
+        match word.as_str() {
             "issuer" => Some(Self::Issuer),
             "token-endpoint" => Some(Self::TokenEndpoint),
             _ => None,
         }
     }
 
-    fn entry<'de, A: MapAccess<'de>>(_: &'static str, map: &mut A) -> Result<Self, A::Error> {
-        map.next_value().map(Self::Text)
+    fn entry(_: &str, text: String) -> Result<Self, String> {
+        let text = Filled::try_from(text)?;
+        Setting::Audience.check(text.as_str()).map_err(|error| error.to_string())?;
+        Ok(Self::Text(text))
     }
 }
 
@@ -272,18 +252,32 @@ impl<'de, T: Choice> Visitor<'de> for ChoiceVisitor<T> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        T::word(text).ok_or_else(|| E::custom(format!("must be {}{}", T::EXPECTED, T::NOT_A_TEXT)))
+        T::word(text.to_owned()).ok_or_else(|| E::custom(format!("must be {}{}", T::EXPECTED, T::NOT_A_TEXT)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         let Some(key) = map.next_key_seed(OneOf(T::KEYS))? else {
             return Err(A::Error::custom(format!("must be {}", T::EXPECTED)));
         };
-        let value = T::entry(key, &mut map)?;
+        let value = map.next_value_seed(Entry { key, choice: PhantomData })?;
         match map.next_key_seed(OneOf(T::KEYS))? {
             None => Ok(value),
             Some(second) => Err(A::Error::custom(format!("has both {key} and {second}; keep one"))),
         }
+    }
+}
+
+/// The text behind a key of a choice. Its mistakes are reported at that key.
+struct Entry<T> {
+    key: &'static str,
+    choice: PhantomData<T>,
+}
+
+impl<'de, T: Choice> DeserializeSeed<'de> for Entry<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::entry(self.key, String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -352,11 +346,8 @@ impl<'de, T: Choice + Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
                 ChoiceVisitor(PhantomData).visit_map(map).map(OneOrMore::One)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore<T>, A::Error> {
-                let mut values = Vec::new();
-                while let Some(value) = list.next_element()? {
-                    values.push(value);
-                }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<OneOrMore<T>, A::Error> {
+                let values = Vec::deserialize(SeqAccessDeserializer::new(list))?;
                 if values.is_empty() { Err(A::Error::invalid_length(0, &self)) } else { Ok(OneOrMore::More(values)) }
             }
         }
@@ -375,12 +366,12 @@ impl Choice for ScopeText {
     const EXPECTED: &'static str = "a text of scopes";
     const KEYS: &'static [&'static str] = &[];
 
-    fn word(text: &str) -> Option<Self> {
-        Some(Self(text.to_owned()))
+    fn word(text: String) -> Option<Self> {
+        Some(Self(text))
     }
 
-    fn entry<'de, A: MapAccess<'de>>(_: &'static str, _: &mut A) -> Result<Self, A::Error> {
-        Err(A::Error::custom(format!("must be {}", Self::EXPECTED)))
+    fn entry(_: &str, _: String) -> Result<Self, String> {
+        Err(format!("must be {}", Self::EXPECTED))
     }
 }
 
@@ -391,8 +382,13 @@ impl ScopeText {
 }
 
 /// A length of time as people write it.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub(crate) struct Span(pub(crate) Duration);
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, JsonSchema)]
+// No unit is spelled out: editors show the pattern.
+#[schemars(inline, extend(
+    "pattern" = r"^[0-9]+(\.[0-9]+)? *[a-z]+( *[0-9]+(\.[0-9]+)? *[a-z]+)*$",
+    "examples" = ["500ms", "5s", "1h 30m"],
+))]
+pub(crate) struct Span(#[schemars(with = "String")] pub(crate) Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -423,46 +419,16 @@ impl<'de> Deserialize<'de> for Span {
 
 /// Numbers, each with its unit, as the schema has it; `humantime` would take `5 5s` for 55 seconds.
 fn is_plain_span(text: &str) -> bool {
-    let split = |text: &'_ str, is: fn(char) -> bool| text.find(|c| !is(c)).unwrap_or(text.len());
-    let mut rest = text;
-    loop {
-        let (number, behind) = rest.split_at(split(rest, |c| c.is_ascii_digit() || c == '.'));
-        let behind = behind.trim_start_matches(' ');
-        let (unit, behind) = behind.split_at(split(behind, |c| c.is_ascii_lowercase()));
-        let digits = |text: &str| !text.is_empty() && !text.contains('.');
-        if unit.is_empty()
-            || !number.split_once('.').map_or(digits(number), |(whole, part)| digits(whole) && digits(part))
-        {
-            return false;
-        }
-        if behind.is_empty() {
-            return true;
-        }
-        rest = behind.trim_start_matches(' ');
-    }
+    let is_digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    let is_number = |text: &str| text.split_once('.').map_or(is_digits(text), |(a, b)| is_digits(a) && is_digits(b));
+    let numbers = text.split(|c: char| c.is_ascii_lowercase()).map(|part| part.trim_matches(' '));
+    text.starts_with(|c: char| c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_lowercase())
+        && numbers.filter(|part| !part.is_empty()).all(is_number)
 }
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-impl JsonSchema for Span {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Span".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            // No unit is spelled out: editors show the pattern.
-            "pattern": r"^[0-9]+(\.[0-9]+)? *[a-z]+( *[0-9]+(\.[0-9]+)? *[a-z]+)*$",
-            "examples": ["500ms", "5s", "1h 30m"],
-        })
     }
 }

@@ -2,11 +2,11 @@
 
 use std::{fmt::Display, time::Duration};
 
-use access_tokens::{Policy, Scopes, Setting, onence, worldline::Realm};
+use access_tokens::{Policy, Scopes, Setting, Transport, onence, worldline::Realm};
 
-use super::{Inner, check_proxy};
+use super::Inner;
 use crate::{
-    error::{Problem, add},
+    error::Problem,
     settings::{AssertionSettings, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
 };
 
@@ -24,24 +24,6 @@ impl Inner {
         all.extend(self.check_policy());
         all.extend(self.check_transport());
         all
-    }
-
-    /// Reads all that the settings refer to. Returns what is wrong with it, and what is odd about it.
-    pub(super) fn check_material(&self) -> (Vec<Problem>, Vec<Problem>) {
-        let (material, mut problems) = (self.section.material(), Vec::new());
-        let credentials = match &self.settings {
-            SourceSettings::Onence(_) => material.secret("password", Setting::Password).map(|_| ()),
-            SourceSettings::Worldline(settings) => self.worldline_credentials(settings, &material).map(|_| ()),
-        };
-        let roots = 0..self.settings.transport().roots.len();
-        let roots = roots.map(|index| material.roots(&format!("transport.roots[{index}]")).map(|_| ()));
-        let client = self.settings.transport().identity.as_ref();
-        let client = client.map(|_| material.identity("transport.identity").map(|_| ()));
-        add(&mut problems, [credentials, self.proxy(&material).map(|_| ())].into_iter().chain(roots).chain(client));
-        if problems.is_empty() {
-            add(&mut problems, [self.client().map(|_| ())]);
-        }
-        (problems, material.into_warnings())
     }
 
     fn check_base_url(&self) -> Result<(), Problem> {
@@ -81,15 +63,9 @@ impl Inner {
     fn check_assertion(&self, settings: &AssertionSettings) -> Vec<Result<(), Problem>> {
         // Whether a key is a bundle is known when it is read.
         let why = settings.needs_certificate().filter(|_| !self.section.is_flat());
-        let text = |setting: Setting, text: Option<&str>| {
-            let checked = text.map_or(Ok(()), |text| setting.check(text));
-            checked.map_err(|error| self.section.refused("assertion", &error))
-        };
         vec![
             self.section.check_key_pair("assertion", why),
-            self.section.check_span("assertion.lifetime", settings.lifetime, SECOND..=HOUR, "from 1s to 1h"),
-            text(Setting::KeyId, settings.key_id.text()),
-            text(Setting::Audience, settings.audience.text()),
+            self.section.check_span("assertion.lifetime", settings.lifetime, SECOND..=HOUR),
         ]
     }
 
@@ -140,7 +116,7 @@ impl Inner {
     fn check_transport(&self) -> Vec<Result<(), Problem>> {
         let transport = self.settings.transport();
         let (connecting, timeout, most) = ("transport.connect_timeout", "transport.timeout", "policy.exchange_timeout");
-        let span = |key, value| self.section.check_span(key, value, TENTH..=HOUR, "from 100ms to 1h");
+        let span = |key, value| self.section.check_span(key, value, TENTH..=HOUR);
         let mut all = vec![span(connecting, transport.connect_timeout), span(timeout, transport.timeout)];
         if let Some(Proxy::Url(url)) = &transport.proxy {
             all.push(self.check_written_proxy(url));
@@ -162,15 +138,11 @@ impl Inner {
     /// The URL of a proxy that stands in the configuration itself, where no password may be.
     fn check_written_proxy(&self, url: &str) -> Result<(), Problem> {
         let key = "transport.proxy";
-        if url.contains('@') {
-            let message =
-                "a URL with a user name or password must be a reference, { env = \"NAME\" } or { file = \"path\" }";
-            return Err(self.section.problem(key, message));
-        }
+        self.section.check_no_user(key, url)?;
         let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
         if rest.is_none_or(|rest| rest.starts_with('/')) {
             return Err(self.section.problem(key, "must be http://host:port or https://host:port"));
         }
-        check_proxy(url).map_err(|error| self.section.refused("transport", &error))
+        Transport::new().proxy(url).check().map_err(|error| self.section.refused("transport", &error))
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use access_tokens::Setting;
 use zeroize::Zeroizing;
 
 use super::Inner;
 use crate::{
-    error::{Problem, text},
+    error::Problem,
     settings::{StoreMode, StoreUrl},
 };
 
@@ -17,15 +16,14 @@ const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Inner {
     pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
-        let range = LEAST_TIMEOUT..=MOST_TIMEOUT;
-        let timeout = self.section.check_span("timeout", self.settings.timeout, range, "from 10ms to 2s");
+        let timeout = self.section.check_span("timeout", self.settings.timeout, LEAST_TIMEOUT..=MOST_TIMEOUT);
         let mut all = vec![timeout, self.check_mode()];
         let urls = self.settings.urls.keyed("urls");
         let mut written = Vec::new();
         for (key, url) in &urls {
             if let StoreUrl::Url(url) = url {
                 all.push(self.check_written(key, url));
-                written.push((key.clone(), Zeroizing::new(url.clone())));
+                written.push(Zeroizing::new(url.clone()));
             }
         }
         // Otherwise they are checked together once all are read.
@@ -62,11 +60,7 @@ impl Inner {
 
     /// A URL that stands in the configuration itself.
     fn check_written(&self, key: &str, url: &str) -> Result<(), Problem> {
-        if url.contains('@') {
-            let message =
-                "a URL with a user name or password must be a reference, { env = \"NAME\" } or { file = \"path\" }";
-            return Err(self.section.problem(key, message));
-        }
+        self.section.check_no_user(key, url)?;
         let is_plain = !url.contains(|c: char| "?#\\".contains(c) || c.is_whitespace() || c.is_control())
             && SCHEMES.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.starts_with('/')));
         if is_plain {
@@ -77,15 +71,9 @@ impl Inner {
     }
 
     /// The URLs themselves, and whether they fit to each other and to what is set beside them.
-    pub(super) fn check_urls(&self, urls: &[(String, Zeroizing<String>)]) -> Result<(), Problem> {
-        self.builder(urls.iter().map(|(_, url)| url.as_str())).check().map_err(|error| {
-            let item = error.item().and_then(|item| urls.get(item));
-            match error.setting() {
-                Some(Setting::Urls) => self.section.problem(item.map_or("urls", |(key, _)| key), text(&error)),
-                _ => self.section.refused("", &error),
-            }
-        })?;
-        let with_tls = urls.iter().any(|(_, url)| url.starts_with("rediss:") || url.starts_with("valkeys:"));
+    pub(super) fn check_urls(&self, urls: &[Zeroizing<String>]) -> Result<(), Problem> {
+        self.builder(urls).check().map_err(|error| self.section.refused("", &error))?;
+        let with_tls = urls.iter().any(|url| url.starts_with("rediss:") || url.starts_with("valkeys:"));
         let of_tls = [("roots", !self.settings.roots.is_empty()), ("identity", self.settings.identity.is_some())];
         if let Some((key, _)) = of_tls.iter().find(|(_, is_set)| *is_set && !with_tls) {
             let urls = self.section.name("urls");

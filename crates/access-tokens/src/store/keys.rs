@@ -82,20 +82,32 @@ impl KeyRing {
         Ok(Self(Arc::new(Keys { names, sealing })))
     }
 
-    /// The same in base64, as people keep them (RFC 4648 section 4).
+    /// The same in base64, as people keep them (RFC 4648 section 4). Each text of `keys` holds one key, or several with white space
+    /// between; the [item](Error::item) of an error counts these texts.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and where one isn't base64.
+    /// As [`new`](Self::new), where one isn't base64, and where a text holds no key.
     pub fn from_base64(name_key: &str, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, Error> {
         let decoded = |key: &str| BASE64_STANDARD.decode(key.trim()).map(Zeroizing::new).ok();
         let not_base64 = format!("isn't base64; {HOW_TO_MAKE_ONE}");
         let name_key = decoded(name_key).ok_or_else(|| Setting::NameKey.error(&not_base64))?;
-        let key = |(index, key): (usize, _)| {
-            let refused = || of_keys(index, format!("sealing key {} {not_base64}", index + 1));
-            decoded(AsRef::<str>::as_ref(&key)).ok_or_else(refused)
-        };
-        let keys: Vec<_> = keys.into_iter().enumerate().map(key).collect::<Result<_, _>>()?;
-        Self::new(&name_key, keys.iter().map(|key| key.as_slice()))
+        let (mut decoded_keys, mut items) = (Vec::new(), Vec::new());
+        for (item, text) in keys.into_iter().enumerate() {
+            let before = decoded_keys.len();
+            for key in text.as_ref().split_whitespace() {
+                let refused = || of_keys(item, format!("sealing key {} {not_base64}", items.len() + 1));
+                decoded_keys.push(decoded(key).ok_or_else(refused)?);
+                items.push(item);
+            }
+            if decoded_keys.len() == before {
+                return Err(of_keys(item, format!("holds no key; {HOW_TO_MAKE_ONE}")));
+            }
+        }
+        let ring = Self::new(&name_key, decoded_keys.iter().map(|key| key.as_slice()));
+        ring.map_err(|error| match error.item().and_then(|key| items.get(key)) {
+            Some(item) => error.with_item(*item),
+            None => error,
+        })
     }
 
     pub(super) fn names(&self) -> &NameKey {

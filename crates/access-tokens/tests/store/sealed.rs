@@ -229,6 +229,7 @@ fn a_key_ring_says_what_is_wrong_with_it() {
         KeyRing::new(&a, [short]),
         KeyRing::from_base64(base64, ["no base64!"]),
         KeyRing::from_base64("c2hvcnQ=", [base64]),
+        KeyRing::from_base64("c2hvcnQ=", [" \n"]),
     ]
     .into_iter()
     .map(|ring| ring.unwrap_err().to_string())
@@ -242,10 +243,18 @@ fn a_key_ring_says_what_is_wrong_with_it() {
         "sealing key 1 is 31 bytes long and must be 32; make one with `openssl rand -base64 32`",
         "sealing key 1 isn't base64; make one with `openssl rand -base64 32`",
         "the name key is 5 bytes long and must be 32; make one with `openssl rand -base64 32`",
+        "holds no key; make one with `openssl rand -base64 32`",
     ];
     assert_eq!(messages, told);
     let ring = KeyRing::from_base64(&format!("{base64}\n"), ["AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]);
     assert!(ring.is_ok());
+
+    // Several keys in one text: the error says in which text the wrong one is.
+    let (name_key, texts) =
+        ("AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=", [format!("{base64} c2hvcnQ="), base64.to_owned()]);
+    let error = KeyRing::from_base64(name_key, texts).unwrap_err();
+    assert!(error.to_string().starts_with("sealing key 2 is 5 bytes long"), "{error}");
+    assert_eq!(error.item(), Some(0));
 }
 
 #[tokio::test]
