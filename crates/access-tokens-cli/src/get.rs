@@ -8,6 +8,7 @@ use std::{
 };
 
 use access_tokens::{AccessToken, Error, ErrorKind, RotatingEndpoint, TokenCache, TokenEndpoint};
+use access_tokens_config::Source;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
@@ -26,11 +27,10 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     }
     let source = config::one(&reader.read()?, name)?;
     let file = arguments.output.as_deref().map(output::writable).transpose()?;
-    let tokens = match source.store() {
-        Some(_) if !arguments.fresh => Tokens::Shared(source.cache()?),
-        _ => Tokens::Endpoint(source.endpoint()?),
-    };
-    let token = tokens.get(source.provider(), &arguments, began).await;
+    // One that is further than any clock goes is none.
+    let deadline = arguments.timeout.and_then(|limit| Some((began.checked_add(limit)?, limit)));
+    let tokens = Tokens::of(source.clone(), arguments.fresh, deadline).await?;
+    let token = tokens.get(source.provider(), arguments.retry, deadline).await;
     if let Tokens::Shared(cache) = tokens {
         // Waits until the store has it.
         cache.shutdown().await;
@@ -43,6 +43,9 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     output::token(source.provider(), &token, arguments.format, file.as_deref())
 }
 
+/// When to give up, and how long after the start that is.
+type Deadline = (Instant, Duration);
+
 /// Where tokens come from.
 enum Tokens {
     /// The provider.
@@ -52,11 +55,25 @@ enum Tokens {
 }
 
 impl Tokens {
-    /// Fetches a token, with the retries and within the time that the arguments allow.
-    async fn get(&self, provider: &str, arguments: &GetArguments, began: Instant) -> Result<Arc<AccessToken>, Error> {
-        // One that is further than any clock goes is none.
-        let deadline = arguments.timeout.and_then(|limit| Some((began.checked_add(limit)?, limit)));
-        let (retries, mut retry) = (arguments.retry, 0);
+    /// Reads what the settings refer to. On a thread of its own, since a pipe can take its time, and the deadline holds for it.
+    async fn of(source: Source, fresh: bool, deadline: Option<Deadline>) -> Result<Self, Failure> {
+        let reading = tokio::task::spawn_blocking(move || match source.store() {
+            Some(_) if !fresh => source.cache().map(Self::Shared),
+            _ => source.endpoint().map(Self::Endpoint),
+        });
+        let read = match deadline {
+            None => reading.await,
+            Some((at, limit)) => timeout_at(at, reading).await.map_err(|_| {
+                let limit = humantime::format_duration(limit);
+                Failure::Local(format!("the files and pipes of the settings weren't read within {limit} (--timeout)"))
+            })?,
+        };
+        Ok(read.map_err(|e| Failure::Local(format!("reading what the settings refer to failed: {e}")))??)
+    }
+
+    /// Fetches a token, with so many retries and until the deadline.
+    async fn get(&self, provider: &str, retries: u32, deadline: Option<Deadline>) -> Result<Arc<AccessToken>, Error> {
+        let mut retry = 0;
         loop {
             let token = answer(provider, self.once());
             let outcome = match deadline {

@@ -3,11 +3,11 @@
 use std::{
     fs,
     io::{self, ErrorKind, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
     time::Duration,
 };
 
-use access_tokens::AccessToken;
+use access_tokens::{AccessToken, Setting};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -17,17 +17,23 @@ use crate::{arguments::Format, failure::Failure};
 /// The file that `--output` names, by the path that it is replaced at. It is checked before a token is fetched for nothing.
 pub(crate) fn writable(path: &Path) -> Result<PathBuf, Failure> {
     let refused = |what: &str| Failure::Setting(format!("--output {}: {what}", path.display()));
-    let path = match fs::canonicalize(path) {
-        Ok(path) if path.is_dir() => return Err(refused("it is a folder; name a file in it")),
-        Ok(path) if !path.is_file() => return Err(refused("it isn't a regular file; leave --output out for stdout")),
-        // A link stays one, and the file that it leads to is replaced.
-        Ok(path) => path,
-        Err(_) if fs::symlink_metadata(path).is_ok() => {
-            return Err(refused("it is a link that leads to no file; create that, or remove the link"));
-        }
-        Err(_) => path.to_owned(),
-    };
-    beside(&path).map_err(|e| refused(&e.to_string()))?;
+    let text = path.to_string_lossy();
+    Setting::File.check(&text).map_err(|error| refused(&error.to_string()))?;
+    if path.is_dir() || text.ends_with(is_separator) {
+        return Err(refused("it is a folder; name a file in it"));
+    }
+    if path.exists() && !path.is_file() {
+        return Err(refused("it isn't a regular file; leave --output out for stdout"));
+    }
+    if !path.exists() && fs::symlink_metadata(path).is_ok() {
+        return Err(refused("it is a link that leads to no file; create that, or remove the link"));
+    }
+    // A link stays one, and the file that it leads to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    beside(&path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => refused("its folder isn't there; create that"),
+        kind => refused(&format!("no file can be created in its folder ({kind})")),
+    })?;
     Ok(path)
 }
 

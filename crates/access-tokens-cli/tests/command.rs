@@ -154,7 +154,7 @@ async fn get_worldline_with_a_key_that_has_a_passphrase() {
         (&named, &[by_variable], 0, ""),
         (&unnamed, &[by_file], 0, ""),
         (&named, &[], 2, "passphrase"),
-        (&pair[..4], &[by_variable], 2, "WORLDLINE_SIGNING_CERT: isn't set"),
+        (&pair[..4], &[by_variable], 2, "it is a private key; set its certificate as WORLDLINE_SIGNING_CERT"),
     ];
     for (flags, passphrase, code, told) in cases {
         let environment = [&pairs(&base), passphrase].concat();

@@ -185,8 +185,8 @@ fn output_that_cant_be_a_file_is_refused_before_anything_is_sent() {
         ("folder", "it is a folder; name a file in it"),
         (".", "it is a folder; name a file in it"),
         ("/dev/null", "it isn't a regular file; leave --output out for stdout"),
-        ("nowhere/token", "No such file"),
-        ("password/token", "Not a directory"),
+        ("nowhere/token", "its folder isn't there"),
+        ("password/token", "not a directory"),
     ] {
         let said = get(&folder, &server.url(), &["--output", path]);
         assert_eq!((said.code, server.connections()), (2, 0), "{path}: {}", said.stderr);
@@ -211,4 +211,33 @@ fn output_goes_through_a_symbolic_link() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "a link stays one");
     assert_eq!((fs::read_to_string(&target).unwrap().as_str(), mode(&target)), ("abc\n", 0o600));
     assert_eq!(fs::read_dir(folder.path().join("mounted")).unwrap().count(), 1);
+}
+
+/// A pipe that nobody writes to would be waited for, for half a minute.
+#[test]
+#[cfg(unix)]
+fn a_timeout_holds_for_pipes_too() {
+    let folder = Folder::new();
+    let pipe = folder.write("pipe", "");
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let began = std::time::Instant::now();
+    let arguments = ["get", "onence", "--username", "me", "--password-file", "pipe", "--timeout", "300ms"];
+    let said = folder.run(&arguments, &[]);
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    assert!(said.stderr.contains("weren't read within 300ms (--timeout)"), "{}", said.stderr);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+}
+
+#[test]
+fn a_timeout_beyond_all_clocks_is_none() {
+    let folder = Folder::new();
+    for limit in ["18446744073709551615", "500000000000years"] {
+        let said = folder.run(&["get", "onence", "--timeout", limit], &[]);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    }
+    let environment = [("ONENCE_BASE_URL", "http://127.0.0.1:1"), ("ONENCE_USERNAME", "me"), ("ONENCE_PASSWORD", "x")];
+    let said = folder.run(&["get", "onence", "--timeout", "18446744073709551615"], &environment);
+    assert_eq!(said.code, 4, "{}", said.stderr);
 }

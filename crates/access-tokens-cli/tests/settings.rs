@@ -246,7 +246,7 @@ async fn a_space_at_the_end_of_a_secret_is_warned_of() {
     for way in WAYS.into_iter().filter(|way| !way.is_of_get()) {
         let given = given(&folder, way, "onence", &url, "password", secret);
         let name = given.name("password");
-        let warning = format!("{name}the password begins or ends with a space, which is sent; is it part of it?");
+        let warning = format!("{name}the password begins or ends with a space, which counts; is it part of it?");
         let check = given.run(&folder, &["config", "check"]);
         assert_eq!((check.code, check.stderr), (0, format!("warning: {warning}\n")), "{way:?}");
         let doctor = given.run(&folder, &["doctor"]);
@@ -519,7 +519,7 @@ fn a_proxy_that_cant_be_used_is_refused() {
         ("http://me?planted-wrong@proxy.example:3128".to_owned(), "@ as %40, / as %2F"),
         ("http://me#planted-wrong@proxy.example:3128".to_owned(), "@ as %40, / as %2F"),
         ("http://me:1/planted-wrong@proxy.example:3128".to_owned(), "@ as %40, / as %2F"),
-        ("http://me:planted/wrong@proxy.example:3128".to_owned(), "isn't a URL"),
+        ("http://me:planted/wrong@proxy.example:3128".to_owned(), "@ as %40, / as %2F"),
     ];
     let toml = format!(
         "[sources.given]\nprovider = \"onence\"\nbase_url = \"https://{host}\"\nusername = \"me\"\npassword = {{ file = \"password\" }}\n"
@@ -913,9 +913,7 @@ async fn a_key_needs_no_certificate_where_the_key_id_is_a_text() {
         let said = run(&folder, &["get"], &arguments, &environment);
         assert_eq!(said.code, 2, "{way:?}");
         let told = match way {
-            Way::Variable | Way::Flag => {
-                "WORLDLINE_SIGNING_CERT: isn't set; the key id is the certificate's fingerprint; set it\n"
-            }
+            Way::Variable | Way::Flag => "it is a private key; set its certificate as WORLDLINE_SIGNING_CERT\n",
             Way::Nested => "ASSERTION__CERTIFICATE: isn't set",
             _ => "signing.toml:7: sources.given.assertion.certificate: is missing; the key id is the certificate's",
         };

@@ -125,7 +125,9 @@ impl StdError for Error {}
 pub(crate) fn add(problems: &mut Vec<Problem>, results: impl IntoIterator<Item = Result<(), Problem>>) {
     for problem in results.into_iter().filter_map(Result::err) {
         let is_related = |other: &Problem| is_within(&problem.key, &other.key) || is_within(&other.key, &problem.key);
-        if !problems.iter().any(is_related) {
+        // A variable holds several items of a list.
+        let is_same = |other: &Problem| other.origin == problem.origin && other.message == problem.message;
+        if !problems.iter().any(|other| is_related(other) || is_same(other)) {
             problems.push(problem);
         }
     }

@@ -104,6 +104,7 @@ pub(crate) type Flags = BTreeMap<String, (String, String)>;
 impl Flat {
     /// The variable that sets this key, or the first one within it.
     pub(crate) fn variable(&self, key: &str) -> Option<&'static str> {
+        let key = if key.starts_with("assertion.pkcs12") { "assertion.key" } else { key };
         self.variables.iter().find(|variable| is_within(variable.key, key)).map(|variable| variable.name)
     }
 
@@ -140,7 +141,11 @@ impl Flat {
             // Of a secret, the other variable of the two that can set it.
             let other = Some(parent(key)).filter(|key| !key.is_empty()).and_then(|reference| node.get(reference));
             match (value, other) {
-                (Err(what), _) => problems.push(Problem::new(place, full, what)),
+                (Err(what), _) => {
+                    // It is set all the same, and not missing.
+                    node.set(key, Node::text(&place, variable));
+                    problems.push(Problem::new(place, full, what));
+                }
                 (_, Some(other)) => {
                     let other = other.reference().unwrap_or(other);
                     let message = format!("can't be set beside {}; unset one of the two", other.origin);
@@ -150,6 +155,13 @@ impl Flat {
                 (Ok(_), None) if key.ends_with(".env") => node.set(key, Node::text(&place, variable)),
                 (Ok(value), None) => node.set(key, Node::new(&place, Value::Variable(value.to_string()))),
             }
+        }
+        // A key alone is a bundle, since no variable says how a key without a certificate is called.
+        if node.get("assertion.certificate").is_none()
+            && let Some(bundle) = node.get("assertion.key").cloned()
+        {
+            node.remove("assertion.key");
+            node.set("assertion.pkcs12", bundle);
         }
         node.origin = origin.or(first.filter(|_| is_named))?;
         node.set("provider", Node::text(&node.origin, self.source));

@@ -141,11 +141,17 @@ impl Fault {
             let belongs =
                 belongs.filter(|(key, known)| !known.is_choice && last(key) == unknown).map(|(key, _)| key.clone());
             let mut belongs: Vec<_> = belongs.collect();
-            let near = within(parent(&key), nearest(&unknown, known.iter().copied()).unwrap_or_default());
+            let near = nearest(&unknown, known.iter().copied()).unwrap_or_default();
+            let is_near = known.len() == 1 || strsim::damerau_levenshtein(near, &unknown) * 2 <= near.len();
+            let near = within(parent(&key), near);
             let place = node.origin_of(&key).clone();
             if let Origin::Variable(variable) = &place {
                 // Such as `__FILE` behind a name that is wrong.
                 let rest = spelling.variable(&key).and_then(|own| variable.strip_prefix(&own)).unwrap_or_default();
+                if belongs.is_empty() && !is_near {
+                    let message = format!("isn't a setting here; known are {}", known.join(", ").to_ascii_uppercase());
+                    return Problem::new(place, spelling.full(&key), message);
+                }
                 if belongs.is_empty() {
                     belongs.push(near);
                 }

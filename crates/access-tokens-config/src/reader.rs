@@ -132,7 +132,9 @@ impl Reader {
                     flats.push(flat);
                 }
                 Some(place) => {
-                    let message = format!("is set here, and by {} too; remove one of the two", source.root.origin);
+                    let name = flat.source.to_ascii_uppercase();
+                    let by = format!("by the variables {name}_* ({})", source.root.origin);
+                    let message = format!("is set here, and {by} too; remove one of the two: this, or all of those");
                     twice.insert(flat.source, Problem::new(place, key, message));
                 }
             }

@@ -82,11 +82,6 @@ impl Section {
         &self.node
     }
 
-    /// Whether it is set by variables such as `ONENCE_USERNAME`.
-    pub(crate) fn is_flat(&self) -> bool {
-        self.spelling.is_flat()
-    }
-
     /// Whether somebody set it.
     pub(crate) fn is_set(&self, key: &str) -> bool {
         self.node.get(key).is_some()
@@ -145,7 +140,7 @@ impl Section {
 
     /// Of two settings that exclude each other.
     pub(crate) fn both(&self, key: &str, other: &str) -> Problem {
-        let origin = self.spelling.origin(&self.node, other);
+        let origin = self.node.origin_of(other);
         let other = match origin {
             Origin::File { .. } => format!("{} ({origin})", other.rsplit('.').next().unwrap_or(other)),
             variable => variable.to_string(),
@@ -183,6 +178,10 @@ impl Section {
                 None => Ok(()),
             },
             (false, true, false) => Err(self.problem(&key_of("key"), "is missing; the certificate needs its key")),
+            (false, false, false) if is_set("passphrase") => {
+                let key = self.spelling.name(&self.node, &key_of("key"));
+                Err(self.problem(&key_of("passphrase"), format!("is set, and no {key}; set that, or remove this")))
+            }
             (false, false, false) => Err(self.problem(under, "needs key and certificate, or pkcs12")),
         }
     }

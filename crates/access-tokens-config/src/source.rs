@@ -278,13 +278,14 @@ impl Inner {
     fn signing_identity(&self, material: &Material<'_>) -> Result<Option<Identity>, Problem> {
         let Some(settings) = self.settings.assertion() else { return Ok(None) };
         let why = settings.needs_certificate();
-        if settings.key.is_some() && settings.certificate.is_none() && why.is_none() {
-            return Ok(None);
+        if settings.key.is_some() && settings.certificate.is_none() {
+            // What isn't a key has no use for a certificate.
+            material.signing_key("assertion")?;
+            if why.is_none() {
+                return Ok(None);
+            }
         }
-        // A flat variable of a key takes a bundle, too, which has a certificate.
-        if !(self.section.is_flat() && material.is_bundle("assertion.key")?) {
-            self.section.check_key_pair("assertion", why)?;
-        }
+        self.section.check_key_pair("assertion", why)?;
         material.identity("assertion").map(Some)
     }
 

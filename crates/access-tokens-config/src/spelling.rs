@@ -27,10 +27,6 @@ impl Spelling {
         &self.table
     }
 
-    pub(crate) fn is_flat(&self) -> bool {
-        self.flat.is_some()
-    }
-
     /// What people call the setting at `key` within the table: the variable or flag, or the key from the root on.
     pub(crate) fn name(&self, node: &Node, key: &str) -> String {
         match self.origin(node, key) {
@@ -105,8 +101,19 @@ impl Spelling {
             Some(_) => (format!("set {} to it, and unset {}", beside("key"), beside("certificate")), String::new()),
             None => (format!("set {}__FILE to it", beside("pkcs12")), format!(", or {}__TEXT", beside("key_id"))),
         };
+        let pair = match self.flat {
+            Some(_) => format!("set its certificate as {}", beside("certificate")),
+            None => {
+                format!("set {}__FILE to it, and {}__FILE to its certificate", beside("key"), beside("certificate"))
+            }
+        };
+        // The variable of a bundle is that of a key.
+        let named = if self.flat.is_some() { "" } else { "the PKCS#12 bundle: " };
         message
+            .replace("the PKCS#12 bundle: ", named)
             .replace("set it as pkcs12", &bundle)
+            .replace("set it as key, with its certificate as certificate", &pair)
+            .replace("as pkcs12", &format!("as {}", beside("pkcs12")))
             .replace(", or key_id to a text", &key_id)
             .replace("{ env = \"NAME\" }", &way("ENV", "NAME"))
             .replace("{ file = \"path\" }", &way("FILE", "path"))

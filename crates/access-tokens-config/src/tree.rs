@@ -5,7 +5,7 @@ mod toml;
 
 use std::{collections::BTreeMap, error::Error as StdError, path::Path, sync::Arc};
 
-use access_tokens::SecretFile;
+use access_tokens::{SecretFile, Setting};
 
 use crate::error::{Origin, Problem, within};
 
@@ -51,6 +51,7 @@ impl Node {
     pub(crate) fn read(path: &Path) -> Result<Node, Problem> {
         let file: Arc<Path> = path.into();
         let whole = |message: String| Problem::new(Origin::File { path: file.clone(), line: None }, "", message);
+        Setting::File.check(&path.to_string_lossy()).map_err(|error| whole(error.to_string()))?;
         let parse = match path.extension().and_then(|extension| extension.to_str()) {
             Some("toml") => toml::parse,
             Some("json") => json::parse,

@@ -69,6 +69,10 @@ impl FromStr for Scopes {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a character that RFC 6749 section 3.3 doesn't allow.
     fn from_str(text: &str) -> Result<Self, Error> {
         let scopes = || text.split([' ', ',']).filter(|scope| !scope.is_empty());
+        if scopes().next().is_some() {
+            // Quotes and variables that a shell would have replaced.
+            Setting::Scopes.check(text.trim())?;
+        }
         if let Some(c) = scopes().flat_map(str::chars).find(|c| !allowed(*c)) {
             let what =
                 format!("hold {c:?}; RFC 6749 allows ASCII without \" and \\, with spaces or commas between scopes");

@@ -184,6 +184,9 @@ impl Setting {
             return refused(&format!("holds {name}, which no shell has replaced; write what it stands for"));
         }
         if form == Form::Url {
+            if self != Self::BaseUrl && public.len() == text.len() && text.contains('@') {
+                return refused(CUT_OFF);
+            }
             if let Some(c) = text.chars().find(|c| c.is_whitespace() || *c == '\\') {
                 return refused(&format!("holds {c:?}; remove it"));
             }
@@ -206,7 +209,7 @@ impl Setting {
     /// What is odd about a secret and yet may be right: a space at either end, which is sent.
     pub fn warning(self, text: &str) -> Option<String> {
         let spaced = self.form() == Form::Secret && text.trim() != text;
-        spaced.then(|| format!("the {self} begins or ends with a space, which is sent; is it part of it?"))
+        spaced.then(|| format!("the {self} begins or ends with a space, which counts; is it part of it?"))
     }
 
     /// An error about this setting, in words that follow its name.
@@ -257,10 +260,12 @@ const QUOTES: [char; 6] = ['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{20
 
 /// Whether nobody can see it: zero width, or a mark of the direction of text. They come along when people copy.
 fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    )
+    const SINGLE: [char; 10] = [
+        '\u{ad}', '\u{34f}', '\u{61c}', '\u{115f}', '\u{1160}', '\u{180e}', '\u{3164}', '\u{feff}', '\u{ffa0}',
+        '\u{2028}',
+    ];
+    SINGLE.contains(&c)
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2029}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn described(c: char) -> String {
@@ -275,6 +280,10 @@ fn described(c: char) -> String {
     };
     format!("{name} (U+{:04X})", u32::from(c))
 }
+
+/// A password with one of these in it ends the host early, and the rest counts as a path.
+pub(crate) const CUT_OFF: &str =
+    "must end behind its host and port; in its user name and password write @ as %40, / as %2F, ? as %3F, # as %23";
 
 /// A URL behind its user name and password.
 fn without_user(url: &str) -> &str {

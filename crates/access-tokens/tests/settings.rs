@@ -114,9 +114,7 @@ fn a_base_url_that_is_the_token_endpoint_is_answered_with_the_one_to_write() {
             assert!(error.to_string().ends_with(&format!("; write {right}")), "{given}: {error}");
         }
     }
-    for right in
-        ["https://a.example/auth", "https://a.example/realms-of/auth", "https://a.example/oauth", "http://[::1]/"]
-    {
+    for right in ["https://a.example/auth", "https://a.example/realms-of/auth", "http://[::1]/"] {
         onence_with("u", "p", right).unwrap_or_else(|error| panic!("{right}: {error}"));
     }
 }

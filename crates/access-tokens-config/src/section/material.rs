@@ -93,9 +93,8 @@ impl Material<'_> {
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
         let [key, certificate, pkcs12] = ["key", "certificate", "pkcs12"].map(|name| within(under, name));
         let is_bundle = self.section.is_set(&pkcs12);
-        let identity = if is_bundle || !self.section.is_set(&certificate) {
-            let bundle = self.content(if is_bundle { &pkcs12 } else { &key })?;
-            Identity::from_pkcs12(bundle.bytes(), passphrase.unwrap_or_default())
+        let identity = if is_bundle {
+            Identity::from_pkcs12(self.content(&pkcs12)?.bytes(), passphrase.unwrap_or_default())
         } else {
             let (key, certificate) = (self.content(&key)?, self.content(&certificate)?);
             match passphrase {
@@ -116,11 +115,6 @@ impl Material<'_> {
         let key = self.content(&within(under, "key"))?;
         let key = SigningKey::new(key.bytes(), passphrase.as_ref().map(|passphrase| passphrase.as_str()));
         key.map_err(|error| self.refused(under, &error))
-    }
-
-    /// Whether a key without a certificate is a bundle, which has one. PEM isn't.
-    pub(crate) fn is_bundle(&self, key: &str) -> Result<bool, Problem> {
-        Ok(!self.content(key)?.bytes().windows(10).any(|part| part == b"-----BEGIN"))
     }
 
     /// A secret, without the line break at the end of its file.

@@ -61,8 +61,7 @@ impl Inner {
     }
 
     fn check_assertion(&self, settings: &AssertionSettings) -> Vec<Result<(), Problem>> {
-        // Whether a key is a bundle is known when it is read.
-        let why = settings.needs_certificate().filter(|_| !self.section.is_flat());
+        let why = settings.needs_certificate();
         vec![
             self.section.check_key_pair("assertion", why),
             self.section.check_span("assertion.lifetime", settings.lifetime, SECOND..=HOUR),

@@ -28,6 +28,9 @@ impl BaseUrl {
         if self.0.contains('@') {
             return refused("must not hold a user name or password (@); give them as credentials");
         }
+        if !["https://", "http://"].iter().any(|scheme| self.0.starts_with(scheme)) {
+            return refused("must be https, written as https://host/path in lower case");
+        }
         if !is_confidential(&url) || !is_plain(&self.0) {
             return refused(
                 "must be https; http is for localhost, 127.0.0.1 and [::1] alone, since it would send the credentials in clear",
@@ -53,11 +56,11 @@ fn before_token_endpoint(path: &str) -> Option<(&str, &str)> {
     let starts = path.match_indices('/').map(|(at, _)| path.split_at(at));
     let mut starts = starts.map(|(base, end)| (base.trim_end_matches('/'), end));
     starts.find(|(_, end)| {
+        let end = end.to_ascii_lowercase().replace("%2f", "/");
         let segments: Vec<_> = end.split('/').filter(|segment| !segment.is_empty()).collect();
         match *segments.as_slice() {
-            ["oauth", "token"] | ["protocol", "openid-connect", "token"] => true,
-            ["realms"] | ["realms", _] => true,
-            ["realms", _, "protocol", ..] => segments.len() <= 5,
+            ["oauth"] | ["oauth", "token"] | ["protocol", "openid-connect", "token"] => true,
+            ["realms"] | ["realms", _] | ["realms", _, "protocol" | ".well-known", ..] => true,
             _ => false,
         }
     })

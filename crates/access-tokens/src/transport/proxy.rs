@@ -6,7 +6,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use super::Transport;
-use crate::{Error, Setting};
+use crate::{Error, Setting, setting::CUT_OFF};
 
 impl Transport {
     /// The proxy on the way to `url`. One that can't be used is an error: going past it would be a surprise.
@@ -31,7 +31,7 @@ impl Transport {
         }
         // As other programs take it, without a scheme.
         let is_address =
-            !proxy.contains("://") && proxy.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            !proxy.contains("//") && proxy.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let proxy = if is_address { format!("http://{proxy}") } else { proxy };
         checked(&proxy, &format!(" in {name}")).map(Some)
     }
@@ -39,16 +39,14 @@ impl Transport {
 
 /// The URL of a proxy, which comes from `place`. Nothing of one that is refused is shown: what looks like its host may be a part of its password.
 pub(super) fn checked(text: &str, place: &str) -> Result<Url, Error> {
-    Setting::Proxy.check_in(text, place)?;
     let refused = |what| Err(Setting::Proxy.error_in(place, what));
+    Setting::Proxy.check_in(text, place)?;
     match Url::parse(text) {
         Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
             refused("must be an http:// or https:// URL")
         }
         Ok(url) if ["", "/"].contains(&url.path()) && url.query().is_none() && url.fragment().is_none() => Ok(url),
-        _ => refused(
-            "must end behind its host and port; in its user name and password write @ as %40, / as %2F, ? as %3F, # as %23",
-        ),
+        _ => refused(CUT_OFF),
     }
 }
 
