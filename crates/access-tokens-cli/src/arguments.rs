@@ -12,14 +12,11 @@ use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum,
 
 /// Access tokens for 1NCE and Worldline Open Banking.
 #[derive(Debug, Parser)]
-#[command(name = "access-tokens", version, after_help = EXIT_CODES, after_long_help = include_str!("help/access-tokens.txt"))]
+#[command(name = "access-tokens", version, after_help = include_str!("help/access-tokens.txt"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 something on this machine, 2 configuration or usage, 3 credentials or request rejected, \
-4 throttled or unavailable (worth a retry), 5 the provider broke its contract.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

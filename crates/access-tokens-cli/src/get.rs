@@ -27,8 +27,8 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     }
     let source = config::one(&reader.read()?, name)?;
     let file = arguments.output.as_deref().map(output::writable).transpose()?;
-    // One that is further than any clock goes is none.
-    let deadline = arguments.timeout.and_then(|limit| Some((began.checked_add(limit)?, limit)));
+    let limit = arguments.timeout.map_or(FOREVER, |limit| limit.min(FOREVER));
+    let deadline = (began + limit, limit);
     let tokens = Tokens::of(source.clone(), arguments.fresh, deadline).await?;
     let token = tokens.get(source.provider(), arguments.retry, deadline).await;
     if let Tokens::Shared(cache) = tokens {
@@ -46,6 +46,9 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
 /// When to give up, and how long after the start that is.
 type Deadline = (Instant, Duration);
 
+/// No limit; what is added to the time of a clock can be too much for it.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// Where tokens come from.
 enum Tokens {
     /// The provider.
@@ -56,34 +59,28 @@ enum Tokens {
 
 impl Tokens {
     /// Reads what the settings refer to. On a thread of its own, since a pipe can take its time, and the deadline holds for it.
-    async fn of(source: Source, fresh: bool, deadline: Option<Deadline>) -> Result<Self, Failure> {
+    async fn of(source: Source, fresh: bool, (deadline, limit): Deadline) -> Result<Self, Failure> {
         let reading = tokio::task::spawn_blocking(move || match source.store() {
             Some(_) if !fresh => source.cache().map(Self::Shared),
             _ => source.endpoint().map(Self::Endpoint),
         });
-        let read = match deadline {
-            None => reading.await,
-            Some((at, limit)) => timeout_at(at, reading).await.map_err(|_| {
-                let limit = humantime::format_duration(limit);
-                Failure::Local(format!("the files and pipes of the settings weren't read within {limit} (--timeout)"))
-            })?,
-        };
+        let read = timeout_at(deadline, reading).await.map_err(|_| {
+            let limit = humantime::format_duration(limit);
+            Failure::Local(format!("the files and pipes of the settings weren't read within {limit} (--timeout)"))
+        })?;
         Ok(read.map_err(|e| Failure::Local(format!("reading what the settings refer to failed: {e}")))??)
     }
 
     /// Fetches a token, with so many retries and until the deadline.
-    async fn get(&self, provider: &str, retries: u32, deadline: Option<Deadline>) -> Result<Arc<AccessToken>, Error> {
+    async fn get(&self, provider: &str, retries: u32, (deadline, limit): Deadline) -> Result<Arc<AccessToken>, Error> {
         let mut retry = 0;
         loop {
-            let token = answer(provider, self.once());
-            let outcome = match deadline {
-                None => token.await,
-                Some((at, limit)) => timeout_at(at, token).await.unwrap_or_else(|_| {
-                    let (name, limit) = (output::name(provider), humantime::format_duration(limit));
-                    let message = format!("{name} gave no token within {limit} (--timeout)");
-                    Err(Error::new(ErrorKind::Unavailable, message))
-                }),
-            };
+            let answer = timeout_at(deadline, answer(provider, self.once())).await;
+            let outcome = answer.unwrap_or_else(|_| {
+                let (name, limit) = (output::name(provider), humantime::format_duration(limit));
+                let message = format!("{name} gave no token within {limit} (--timeout)");
+                Err(Error::new(ErrorKind::Unavailable, message))
+            });
             let error = match outcome {
                 Err(error) if error.is_retryable() && retry < retries => error,
                 outcome => return outcome,
@@ -91,7 +88,7 @@ impl Tokens {
             retry += 1;
             let pause = pause(&error, retry);
             // Past the deadline nothing would be gained by waiting.
-            if deadline.is_some_and(|(at, _)| Instant::now() + pause >= at) {
+            if Instant::now() + pause >= deadline {
                 return Err(error);
             }
             if stderr().is_terminal() {

@@ -23,7 +23,9 @@ pub(crate) const PREFIX: &str = "ACCESS_TOKENS__";
 const NEARLY: [&str; 2] = ["ACCESS_TOKENS_SOURCES", "ACCESS_TOKENS_STORE__"];
 
 /// The process's variables, or others that were given in their place.
+#[derive(Default)]
 pub(crate) enum Environment {
+    #[default]
     Process,
     Given(BTreeMap<String, Zeroizing<String>>),
 }

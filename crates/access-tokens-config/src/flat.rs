@@ -46,56 +46,37 @@ const fn row(name: &'static str, key: &'static str, value_name: &'static str, he
     FlatVariable { name, key, value_name, help }
 }
 
-pub(crate) static FLAT: [Flat; 2] = [
-    Flat {
-        source: "onence",
-        variables: &[
-            row(
-                "ONENCE_BASE_URL",
-                "base_url",
-                "URL",
-                "What comes before /oauth/token [default: the specification's server]",
-            ),
-            row("ONENCE_USERNAME", "username", "NAME", "User name of a 1NCE account that may use the API"),
-            row("ONENCE_PASSWORD", "password.env", "PASSWORD", "Password of that account"),
-            row("ONENCE_PASSWORD_FILE", "password.file", "PATH", "File that holds the password"),
-        ],
-    },
-    Flat {
-        source: "worldline",
-        variables: &[
-            row("WORLDLINE_BASE_URL", "base_url", "URL", "What comes before /realms; ends in /auth"),
-            row("WORLDLINE_REALM", "realm", "NAME", "The realm, as given at onboarding"),
-            row("WORLDLINE_CLIENT_ID", "client_id", "ID", "The client id, as given at onboarding"),
-            row("WORLDLINE_SCOPE", "scopes", "SCOPES", "The scopes to request, with spaces or commas between"),
-            row("WORLDLINE_CLIENT_SECRET", "client_secret.env", "SECRET", "The client secret"),
-            row("WORLDLINE_CLIENT_SECRET_FILE", "client_secret.file", "PATH", "File that holds the client secret"),
-            row(
-                "WORLDLINE_SIGNING_KEY",
-                "assertion.key.file",
-                "PATH",
-                "File that holds the private key for assertions (PEM or DER), or a PKCS#12 bundle with its certificate",
-            ),
-            row(
-                "WORLDLINE_SIGNING_CERT",
-                "assertion.certificate.file",
-                "PATH",
-                "File that holds the certificate registered for that key (PEM or DER)",
-            ),
-            row(
-                "WORLDLINE_SIGNING_KEY_PASSPHRASE",
-                "assertion.passphrase.env",
-                "PASSPHRASE",
-                "Passphrase of that key or bundle",
-            ),
-            row(
-                "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
-                "assertion.passphrase.file",
-                "PATH",
-                "File that holds the passphrase of that key or bundle",
-            ),
-        ],
-    },
+pub(crate) static FLAT: [Flat; 2] =
+    [Flat { source: "onence", variables: &ONENCE }, Flat { source: "worldline", variables: &WORLDLINE }];
+
+static ONENCE: [FlatVariable; 4] = [
+    row("ONENCE_BASE_URL", "base_url", "URL", "What comes before /oauth/token [default: the specification's server]"),
+    row("ONENCE_USERNAME", "username", "NAME", "User name of a 1NCE account that may use the API"),
+    row("ONENCE_PASSWORD", "password.env", "PASSWORD", "Password of that account"),
+    row("ONENCE_PASSWORD_FILE", "password.file", "PATH", "File that holds the password"),
+];
+
+static WORLDLINE: [FlatVariable; 10] = [
+    row("WORLDLINE_BASE_URL", "base_url", "URL", "What comes before /realms; ends in /auth"),
+    row("WORLDLINE_REALM", "realm", "NAME", "The realm, as given at onboarding"),
+    row("WORLDLINE_CLIENT_ID", "client_id", "ID", "The client id, as given at onboarding"),
+    row("WORLDLINE_SCOPE", "scopes", "SCOPES", "The scopes to request, with spaces or commas between"),
+    row("WORLDLINE_CLIENT_SECRET", "client_secret.env", "SECRET", "The client secret"),
+    row("WORLDLINE_CLIENT_SECRET_FILE", "client_secret.file", "PATH", "File that holds the client secret"),
+    row("WORLDLINE_SIGNING_KEY", "assertion.key.file", "PATH", "File of the private key, or of a PKCS#12 bundle"),
+    row("WORLDLINE_SIGNING_CERT", "assertion.certificate.file", "PATH", "File of the certificate of that key"),
+    row(
+        "WORLDLINE_SIGNING_KEY_PASSPHRASE",
+        "assertion.passphrase.env",
+        "PASSPHRASE",
+        "Passphrase of that key or bundle",
+    ),
+    row(
+        "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE",
+        "assertion.passphrase.file",
+        "PATH",
+        "File of the passphrase of that key",
+    ),
 ];
 
 /// What was given on a command line in place of variables: the flag and its value, by the variable.

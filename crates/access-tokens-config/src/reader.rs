@@ -42,6 +42,7 @@ use crate::{
 /// assert!(error.to_string().contains("WORLDLINE_CLIENT_ID: isn't set"), "{error}");
 /// # Ok::<(), access_tokens_config::Error>(())
 /// ```
+#[derive(Default)]
 pub struct Reader {
     file: Option<PathBuf>,
     environment: Environment,
@@ -65,7 +66,7 @@ struct Root {
 impl Reader {
     /// Reads the process's environment alone.
     pub fn new() -> Self {
-        Self { file: None, environment: Environment::Process, flags: Flags::new(), named: BTreeSet::new() }
+        Self::default()
     }
 
     /// Reads this file too, TOML or JSON by the end of its name, with the environment on top.
@@ -167,12 +168,6 @@ impl Reader {
             return Err(no_source(&tree, origin).into());
         }
         Ok(Config { origin, store, sources, others: reading.problems })
-    }
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -6,7 +6,7 @@ use std::{error::Error as StdError, fmt, path::PathBuf, sync::Arc};
 
 use access_tokens::{
     ErrorKind, Identity, Policy, RotatingEndpoint, Scopes, Setting, TokenCache, TokenEndpoint, Transport,
-    assertion::{self, ClientAssertion},
+    assertion::{self, ClientAssertion, SigningKey},
     onence,
     worldline::{self, Credentials},
 };
@@ -246,17 +246,11 @@ impl Inner {
         let assertion = match self.signing_identity(material)? {
             Some(identity) => {
                 let assertion = ClientAssertion::new(client_id, identity).map_err(of_client)?;
-                match algorithm {
-                    Some(algorithm) => assertion.algorithm(algorithm).map_err(refused)?,
-                    None => assertion,
-                }
+                algorithm.into_iter().try_fold(assertion, ClientAssertion::algorithm).map_err(refused)?
             }
             None => {
                 let key = material.signing_key("assertion")?;
-                let key = match algorithm {
-                    Some(algorithm) => key.algorithm(algorithm).map_err(refused)?,
-                    None => key,
-                };
+                let key = algorithm.into_iter().try_fold(key, SigningKey::algorithm).map_err(refused)?;
                 ClientAssertion::with_signer(client_id, key).map_err(of_client)?
             }
         };
@@ -291,16 +285,12 @@ impl Inner {
 
     fn transport(&self, material: &Material<'_>) -> Result<Transport, Problem> {
         let settings = self.settings.transport();
-        let mut transport = Transport::new().connect_timeout(settings.connect_timeout.0).timeout(settings.timeout.0);
+        let transport = Transport::new().connect_timeout(settings.connect_timeout.0).timeout(settings.timeout.0);
         // All are read before any is used, as in `client`.
         let (proxy, roots) = (self.proxy(material), material.roots("transport.roots"));
         let certificate = material.client_certificate("transport.identity");
-        if let Some(proxy) = proxy? {
-            transport = transport.proxy(proxy.as_str());
-        }
-        if let Some(certificate) = certificate? {
-            transport = transport.identity(certificate);
-        }
+        let transport = proxy?.iter().fold(transport, |transport, proxy| transport.proxy(proxy.as_str()));
+        let transport = certificate?.into_iter().fold(transport, Transport::identity);
         Ok(roots?.into_iter().fold(transport, Transport::add_roots_pem))
     }
 

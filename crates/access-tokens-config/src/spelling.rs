@@ -66,11 +66,8 @@ impl Spelling {
     }
 
     pub(crate) fn full(&self, key: &str) -> String {
-        match (self.table.as_str(), key) {
-            (table, "") => table.to_owned(),
-            ("", key) => key.to_owned(),
-            (table, key) => format!("{table}.{key}"),
-        }
+        let parts = [&self.table, key].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(".")
     }
 
     /// The variable that sets `key`; none where no variable of a flat source does.
@@ -96,24 +93,25 @@ impl Spelling {
             Some(_) => format!("{variable}_{of}"),
             None => format!("{variable}__{of}={value}"),
         };
-        let (bundle, key_id) = match self.flat {
+        let (key, certificate, pkcs12) = (beside("key"), beside("certificate"), beside("pkcs12"));
+        let [named, bundle, pair, key_id] = match self.flat {
             // The variable of a key takes a bundle, too; and none sets the key id.
-            Some(_) => (format!("set {} to it, and unset {}", beside("key"), beside("certificate")), String::new()),
-            None => (format!("set {}__FILE to it", beside("pkcs12")), format!(", or {}__TEXT", beside("key_id"))),
-        };
-        let pair = match self.flat {
-            Some(_) => format!("set its certificate as {}", beside("certificate")),
-            None => {
-                format!("set {}__FILE to it, and {}__FILE to its certificate", beside("key"), beside("certificate"))
+            Some(_) => {
+                let bundle = format!("set {key} to it, and unset {certificate}");
+                [String::new(), bundle, format!("set its certificate as {certificate}"), String::new()]
             }
+            None => [
+                "the PKCS#12 bundle: ".to_owned(),
+                format!("set {pkcs12}__FILE to it"),
+                format!("set {key}__FILE to it, and {certificate}__FILE to its certificate"),
+                format!(", or {}__TEXT", beside("key_id")),
+            ],
         };
-        // The variable of a bundle is that of a key.
-        let named = if self.flat.is_some() { "" } else { "the PKCS#12 bundle: " };
         message
-            .replace("the PKCS#12 bundle: ", named)
+            .replace("the PKCS#12 bundle: ", &named)
             .replace("set it as pkcs12", &bundle)
             .replace("set it as key, with its certificate as certificate", &pair)
-            .replace("as pkcs12", &format!("as {}", beside("pkcs12")))
+            .replace("as pkcs12", &format!("as {pkcs12}"))
             .replace(", or key_id to a text", &key_id)
             .replace("{ env = \"NAME\" }", &way("ENV", "NAME"))
             .replace("{ file = \"path\" }", &way("FILE", "path"))

@@ -147,16 +147,10 @@ impl Inner {
         let (certificate, roots) = (material.client_certificate("identity"), material.roots("roots"));
         let urls = self.urls(material)?;
         self.check_urls(&urls)?;
-        let mut redis = self.builder(&urls);
-        if let Some(password) = password? {
-            redis = redis.password(password.as_str());
-        }
-        if let Some(password) = sentinel_password? {
-            redis = redis.sentinel_password(password.as_str());
-        }
-        if let Some(certificate) = certificate? {
-            redis = redis.identity(certificate);
-        }
+        let redis = self.builder(&urls);
+        let redis = password?.iter().fold(redis, |redis, password| redis.password(password.as_str()));
+        let redis = sentinel_password?.iter().fold(redis, |redis, password| redis.sentinel_password(password.as_str()));
+        let redis = certificate?.into_iter().fold(redis, RedisStoreBuilder::identity);
         let redis = roots?.into_iter().fold(redis, RedisStoreBuilder::add_roots_pem);
         redis.build().map_err(|error| material.refused("", &error))
     }

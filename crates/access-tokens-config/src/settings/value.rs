@@ -178,69 +178,53 @@ impl Choice for Bundle {
     }
 }
 
-impl Choice for Proxy {
-    const EXPECTED: &'static str = "a URL, { env = \"NAME\" } or { file = \"path\" }";
-    const KEYS: &'static [&'static str] = Reference::KEYS;
+/// A URL, or a reference to it where it holds a password.
+macro_rules! url_or_reference {
+    ($($choice:ty),+) => {$(
+        impl Choice for $choice {
+            const EXPECTED: &'static str = "a URL, { env = \"NAME\" } or { file = \"path\" }";
+            const KEYS: &'static [&'static str] = Reference::KEYS;
 
-    fn word(url: String) -> Option<Self> {
-        Some(Self::Url(url))
-    }
+            fn word(url: String) -> Option<Self> {
+                Some(Self::Url(url))
+            }
 
-    fn entry(key: &str, text: String) -> Result<Self, String> {
-        Reference::entry(key, text).map(Self::Reference)
-    }
-}
-
-impl Choice for StoreUrl {
-    const EXPECTED: &'static str = Proxy::EXPECTED;
-    const KEYS: &'static [&'static str] = Reference::KEYS;
-
-    fn word(url: String) -> Option<Self> {
-        Some(Self::Url(url))
-    }
-
-    fn entry(key: &str, text: String) -> Result<Self, String> {
-        Reference::entry(key, text).map(Self::Reference)
-    }
-}
-
-impl Choice for KeyId {
-    const EXPECTED: &'static str = "\"sha1\", \"sha256\" or { text = \"...\" }";
-    const KEYS: &'static [&'static str] = &["text"];
-
-    fn word(word: String) -> Option<Self> {
-        match word.as_str() {
-            "sha1" => Some(Self::Sha1),
-            "sha256" => Some(Self::Sha256),
-            _ => None,
+            fn entry(key: &str, text: String) -> Result<Self, String> {
+                Reference::entry(key, text).map(Self::Reference)
+            }
         }
-    }
-
-    fn entry(_: &str, text: String) -> Result<Self, String> {
-        let text = Filled::try_from(text)?;
-        Setting::KeyId.check(text.as_str()).map_err(|error| error.to_string())?;
-        Ok(Self::Text(text))
-    }
+    )+};
 }
 
-impl Choice for Audience {
-    const EXPECTED: &'static str = "\"issuer\", \"token-endpoint\" or { text = \"...\" }";
-    const KEYS: &'static [&'static str] = &["text"];
+url_or_reference!(Proxy, StoreUrl);
 
-    fn word(word: String) -> Option<Self> {
-        match word.as_str() {
-            "issuer" => Some(Self::Issuer),
-            "token-endpoint" => Some(Self::TokenEndpoint),
-            _ => None,
+/// One of some words, or a text that is checked as a setting.
+macro_rules! words_or_text {
+    ($choice:ident, $expected:literal, $($word:literal => $value:ident),+) => {
+        impl Choice for $choice {
+            const EXPECTED: &'static str = $expected;
+            const KEYS: &'static [&'static str] = &["text"];
+
+            fn word(word: String) -> Option<Self> {
+                match word.as_str() {
+                    $($word => Some(Self::$value),)+
+                    _ => None,
+                }
+            }
+
+            fn entry(_: &str, text: String) -> Result<Self, String> {
+                Setting::$choice.check(&text).map_err(|error| error.to_string())?;
+                Filled::try_from(text).map(Self::Text)
+            }
         }
-    }
-
-    fn entry(_: &str, text: String) -> Result<Self, String> {
-        let text = Filled::try_from(text)?;
-        Setting::Audience.check(text.as_str()).map_err(|error| error.to_string())?;
-        Ok(Self::Text(text))
-    }
+    };
 }
+
+words_or_text!(KeyId, "\"sha1\", \"sha256\" or { text = \"...\" }", "sha1" => Sha1, "sha256" => Sha256);
+words_or_text!(
+    Audience, "\"issuer\", \"token-endpoint\" or { text = \"...\" }",
+    "issuer" => Issuer, "token-endpoint" => TokenEndpoint
+);
 
 struct ChoiceVisitor<T>(PhantomData<T>);
 

@@ -21,11 +21,12 @@ pub(super) fn parse(text: &str, file: &Arc<Path>) -> Result<Node, Problem> {
 }
 
 fn table(table: &DeTable<'_>, lines: &Lines<'_>) -> Value {
-    let node = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| Node {
-        origin: lines.origin(key.span().start),
-        value: self::value(value.get_ref(), lines),
-    };
-    Value::Table(table.iter().map(|(key, value)| (key.get_ref().to_string(), node((key, value)))).collect())
+    let table = table.iter();
+    Value::Table(table.map(|(key, value)| (key.get_ref().to_string(), node(key.span().start, value, lines))).collect())
+}
+
+fn node(start: usize, value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Node {
+    Node { origin: lines.origin(start), value: self::value(value.get_ref(), lines) }
 }
 
 fn value(value: &DeValue<'_>, lines: &Lines<'_>) -> Value {
@@ -38,13 +39,7 @@ fn value(value: &DeValue<'_>, lines: &Lines<'_>) -> Value {
         DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(boolean) => Value::Bool(*boolean),
         DeValue::Datetime(_) => Value::Date,
-        DeValue::Array(list) => {
-            let node = |item: &Spanned<DeValue<'_>>| Node {
-                origin: lines.origin(item.span().start),
-                value: self::value(item.get_ref(), lines),
-            };
-            Value::List(list.iter().map(node).collect())
-        }
+        DeValue::Array(list) => Value::List(list.iter().map(|item| node(item.span().start, item, lines)).collect()),
         DeValue::Table(table) => self::table(table, lines),
     }
 }

@@ -58,11 +58,15 @@ fn before_token_endpoint(path: &str) -> Option<(&str, &str)> {
     starts.find(|(_, end)| {
         let end = end.to_ascii_lowercase().replace("%2f", "/");
         let segments: Vec<_> = end.split('/').filter(|segment| !segment.is_empty()).collect();
-        match *segments.as_slice() {
-            ["oauth"] | ["oauth", "token"] | ["protocol", "openid-connect", "token"] => true,
-            ["realms"] | ["realms", _] | ["realms", _, "protocol" | ".well-known", ..] => true,
-            _ => false,
-        }
+        matches!(
+            *segments.as_slice(),
+            ["oauth"]
+                | ["oauth", "token"]
+                | ["protocol", "openid-connect", "token"]
+                | ["realms"]
+                | ["realms", _]
+                | ["realms", _, "protocol" | ".well-known", ..]
+        )
     })
 }
 
