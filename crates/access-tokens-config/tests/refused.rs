@@ -356,3 +356,20 @@ fn thousands_of_sources() {
     }
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
+
+#[test]
+fn all_files_of_a_key_that_cant_be_read_are_reported_at_once() {
+    let config = Reader::new().variables([
+        ("WORLDLINE_BASE_URL", "https://auth.example/auth"),
+        ("WORLDLINE_REALM", "r"),
+        ("WORLDLINE_CLIENT_ID", "c"),
+        ("WORLDLINE_SCOPE", "VOP"),
+        ("WORLDLINE_SIGNING_KEY", "/nowhere/key"),
+        ("WORLDLINE_SIGNING_CERT", "/nowhere/certificate"),
+        ("WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE", "/nowhere/passphrase"),
+    ]);
+    let problems = config.read().unwrap().check("worldline").unwrap().problems;
+    let mut places: Vec<_> = problems.iter().map(|problem| problem.origin().to_string()).collect();
+    places.sort();
+    assert_eq!(places, ["WORLDLINE_SIGNING_CERT", "WORLDLINE_SIGNING_KEY", "WORLDLINE_SIGNING_KEY_PASSPHRASE_FILE"]);
+}

@@ -89,17 +89,19 @@ impl Material<'_> {
 
     /// The private key and certificate of the table at `under`.
     pub(crate) fn identity(&self, under: &str) -> Result<Identity, Problem> {
-        let passphrase = self.secret_if_set(&within(under, "passphrase"), Setting::Passphrase)?;
-        let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
+        // All are read before any is used, so that a check finds the mistakes in each.
+        let passphrase = self.secret_if_set(&within(under, "passphrase"), Setting::Passphrase);
         let [key, certificate, pkcs12] = ["key", "certificate", "pkcs12"].map(|name| within(under, name));
         let is_bundle = self.section.is_set(&pkcs12);
         let identity = if is_bundle {
-            Identity::from_pkcs12(self.content(&pkcs12)?.bytes(), passphrase.unwrap_or_default())
+            let bundle = self.content(&pkcs12);
+            let passphrase = passphrase?.unwrap_or_default();
+            Identity::from_pkcs12(bundle?.bytes(), &passphrase)
         } else {
-            let (key, certificate) = (self.content(&key)?, self.content(&certificate)?);
-            match passphrase {
-                Some(passphrase) => Identity::new_encrypted(key.bytes(), certificate.bytes(), passphrase),
-                None => Identity::new(key.bytes(), certificate.bytes()),
+            let (key, certificate) = (self.content(&key), self.content(&certificate));
+            match passphrase? {
+                Some(passphrase) => Identity::new_encrypted(key?.bytes(), certificate?.bytes(), &passphrase),
+                None => Identity::new(key?.bytes(), certificate?.bytes()),
             }
         };
         let identity = identity.map_err(|error| self.refused(under, &error))?;
