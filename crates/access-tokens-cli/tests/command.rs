@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
+mod support;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -19,7 +21,8 @@ use std::{
 };
 
 use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Fault, Sandbox};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+use self::support::bundle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_prints_a_row_for_each_way_to_authenticate() {
@@ -164,18 +167,6 @@ async fn get_worldline_with_a_key_that_has_a_passphrase() {
         assert!(stderr.contains(told), "{told}: {stderr}");
         assert!(!stderr.contains("planted-"), "{stderr}");
     }
-}
-
-/// The sandbox's key and certificate as PKCS#12.
-fn bundle(sandbox: &Sandbox) -> Vec<u8> {
-    let key = PrivateKeyDer::from_pem_slice(sandbox.signing_key_pem().as_bytes()).unwrap();
-    let certificate = CertificateDer::from_pem_slice(sandbox.signing_cert_pem().as_bytes()).unwrap();
-    let key = p12_keystore::PrivateKey::from_der(key.secret_der()).unwrap();
-    let certificate = p12_keystore::Certificate::from_der(&certificate).unwrap();
-    let mut store = p12_keystore::KeyStore::new();
-    let chain = p12_keystore::PrivateKeyChain::new("key", key, [certificate]);
-    store.add_entry("key", p12_keystore::KeyStoreEntry::PrivateKeyChain(chain));
-    store.writer("planted-passphrase").write().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

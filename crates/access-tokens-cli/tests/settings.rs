@@ -14,7 +14,7 @@ mod support;
 use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Sandbox};
 
 use self::support::{
-    Folder, Said, certificate,
+    Folder, Said, bundle, certificate,
     server::{self, Server},
     ways::{Given, PLAIN_WAYS, WAYS, Way, is_secret},
 };
@@ -820,20 +820,6 @@ async fn a_key_setting_that_leads_to_no_key_names_path_and_reason() {
             }
         }
     }
-}
-
-/// The sandbox's key and certificate as PKCS#12.
-fn bundle(sandbox: &Sandbox) -> Vec<u8> {
-    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-
-    let key = PrivateKeyDer::from_pem_slice(sandbox.signing_key_pem().as_bytes()).unwrap();
-    let certificate = CertificateDer::from_pem_slice(sandbox.signing_cert_pem().as_bytes()).unwrap();
-    let key = p12_keystore::PrivateKey::from_der(key.secret_der()).unwrap();
-    let certificate = p12_keystore::Certificate::from_der(&certificate).unwrap();
-    let mut store = p12_keystore::KeyStore::new();
-    let chain = p12_keystore::PrivateKeyChain::new("key", key, [certificate]);
-    store.add_entry("key", p12_keystore::KeyStoreEntry::PrivateKeyChain(chain));
-    store.writer("planted-passphrase").write().unwrap()
 }
 
 /// Its name doesn't count, and in the wrong place the message says which setting is the right one.

@@ -15,6 +15,7 @@ use access_tokens_sandbox::Sandbox;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use regex::{Captures, Regex};
 use tempfile::TempDir;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 /// None of these may be in any output.
 pub const SECRETS: [&str; 6] = [
@@ -154,4 +155,16 @@ pub fn same(text: &str) -> String {
     patterns.iter().fold(text.into_owned(), |text, (pattern, with)| {
         Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()
     })
+}
+
+/// The sandbox's key and certificate as PKCS#12, with the passphrase `planted-passphrase`.
+pub fn bundle(sandbox: &Sandbox) -> Vec<u8> {
+    let key = PrivateKeyDer::from_pem_slice(sandbox.signing_key_pem().as_bytes()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(sandbox.signing_cert_pem().as_bytes()).unwrap();
+    let key = p12_keystore::PrivateKey::from_der(key.secret_der()).unwrap();
+    let certificate = p12_keystore::Certificate::from_der(&certificate).unwrap();
+    let mut store = p12_keystore::KeyStore::new();
+    let chain = p12_keystore::PrivateKeyChain::new("key", key, [certificate]);
+    store.add_entry("key", p12_keystore::KeyStoreEntry::PrivateKeyChain(chain));
+    store.writer("planted-passphrase").write().unwrap()
 }
