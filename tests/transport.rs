@@ -8,15 +8,18 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
+mod support;
+
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
-use access_tokens::{
-    Error, ErrorKind, Identity, TokenEndpoint, Transport, onence, probe::Obstacle, reqwest::Configure,
+use access_tokens::{Error, ErrorKind, Identity, Obstacle, TokenEndpoint, Transport, onence, reqwest::Configure};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -25,7 +28,7 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         RootCertStore, ServerConfig,
-        pki_types::{PrivatePkcs8KeyDer, pem::PemObject},
+        pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject},
         server::WebPkiClientVerifier,
     },
 };
@@ -38,7 +41,7 @@ async fn a_root_of_its_own_is_trusted_only_where_it_was_given() {
     assert_eq!(secret(&url, trusting).await.unwrap(), "abc");
     let other = direct().add_roots_pem(self::authority().pem());
     let error = secret(&url, other).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
 }
 
 #[tokio::test]
@@ -51,7 +54,7 @@ async fn a_client_certificate_is_shown_where_it_was_given() {
 
     let showing = trusting().identity(Identity::new(key.serialize_pem(), certificate.pem()).unwrap());
     assert_eq!(secret(&url, showing).await.unwrap(), "abc");
-    assert_eq!(secret(&url, trusting()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(secret(&url, trusting()).await.unwrap_err().kind(), ErrorKind::Configuration);
 }
 
 #[tokio::test]
@@ -109,7 +112,7 @@ async fn a_server_that_takes_its_time_is_unavailable() {
     let begun = Instant::now();
     let error = secret(&url, Transport::new().timeout(Duration::from_millis(200))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("didn't answer in time"), "{error}");
+    assert!(error.to_string().contains("didn't answer within 200ms"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
@@ -122,7 +125,7 @@ async fn a_probe_goes_the_way_of_an_exchange_and_says_what_stands_in_it() {
     assert_eq!((probe.status(), probe.host()), (Some(200), url.trim_start_matches("https://")));
     let certificate = probe.certificate().unwrap();
     assert!(certificate.not_after() > SystemTime::now());
-    assert_eq!([certificate.subject(), certificate.issuer()], ["CN=rcgen self signed cert"; 2]);
+    assert_eq!([certificate.subject(), certificate.issuer()], ["CN=rcgen self signed cert", "CN=authority"]);
     let lookup = probe.lookup().unwrap();
     assert!(lookup.host() == "localhost" && !lookup.addresses().is_empty());
 
@@ -134,18 +137,18 @@ async fn a_probe_goes_the_way_of_an_exchange_and_says_what_stands_in_it() {
     let by_address = url.replace("localhost", "127.0.0.1");
     let behind = Transport::new().proxy(format!("http://planted:planted@{nobody}"));
     let cases = [
-        (direct(), url.clone(), Obstacle::UnknownIssuer),
-        (trusting(), by_address, Obstacle::WrongName),
-        (trusting(), mutual, Obstacle::ClientCertificate),
-        (direct(), format!("https://{nobody}"), Obstacle::Connection),
-        (behind, url.clone(), Obstacle::Proxy),
-        (short(direct()), format!("https://{}", silent.0), Obstacle::Connection),
-        (short(direct()), format!("http://{}", silent.0), Obstacle::Answer),
+        (direct(), url.clone(), Obstacle::UnknownIssuer, ErrorKind::Configuration),
+        (trusting(), by_address, Obstacle::WrongName, ErrorKind::Configuration),
+        (trusting(), mutual, Obstacle::ClientCertificate, ErrorKind::Configuration),
+        (direct(), format!("https://{nobody}"), Obstacle::Connection, ErrorKind::Unavailable),
+        (behind, url.clone(), Obstacle::Proxy, ErrorKind::Unavailable),
+        (short(direct()), format!("https://{}", silent.0), Obstacle::Connection, ErrorKind::Unavailable),
+        (short(direct()), format!("http://{}", silent.0), Obstacle::Answer, ErrorKind::Unavailable),
     ];
-    for (transport, url, obstacle) in cases {
+    for (transport, url, obstacle, kind) in cases {
         let probe = transport.probe(&url).await.unwrap();
         let failure = probe.failure().unwrap();
-        assert_eq!((failure.obstacle(), failure.error().kind()), (obstacle, ErrorKind::Unavailable), "{probe:?}");
+        assert_eq!((failure.obstacle(), failure.kind()), (Some(obstacle), kind), "{probe:?}");
         assert!(probe.status().is_none() && !format!("{probe:?}").contains("planted"), "{probe:?}");
     }
     let refused = Transport::new().probe("http://api.example").await.unwrap_err();
@@ -178,6 +181,153 @@ async fn a_probe_goes_through_the_proxy_and_sends_no_credentials() {
     assert!(request.starts_with("get /auth http/1.1\r\n") && !request.contains("authorization"), "{request}");
 }
 
+/// No retry mends these: each says what is wrong with what, and who has to do what.
+#[tokio::test]
+async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
+    let root = authority();
+    let between = CertifiedIssuer::signed_by(ca("between"), KeyPair::generate().unwrap(), &root).unwrap();
+    let leaf = |change: &dyn Fn(&mut CertificateParams)| {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        params
+    };
+    let is = |params: CertificateParams| Served::by(&root, params);
+    let cases = [
+        (Served::by(&authority(), leaf(&|_| {})), Obstacle::UnknownIssuer, "add the root certificate of its issuer"),
+        (Served::by(&between, leaf(&|_| {})), Obstacle::UnknownIssuer, "send the intermediate certificates"),
+        (
+            is(CertificateParams::new(["api.example".to_owned()]).unwrap()),
+            Obstacle::WrongName,
+            "is for api.example and not for localhost; check the host",
+        ),
+        (
+            is(CertificateParams::default()),
+            Obstacle::WrongName,
+            "names no host; have it issued again with subjectAltName=DNS:localhost",
+        ),
+        (
+            is(leaf(&|leaf| leaf.not_after = date_time_ymd(2020, 1, 31))),
+            Obstacle::CertificateEnded,
+            "ended on Fri, 31 Jan 2020 00:00:00 GMT; its operator has to renew it",
+        ),
+        (
+            is(leaf(&|leaf| leaf.not_before = date_time_ymd(2099, 1, 1))),
+            Obstacle::CertificateNotYetValid,
+            "from Thu, 01 Jan 2099 00:00:00 GMT on",
+        ),
+        (
+            is(leaf(&|leaf| leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))),
+            Obstacle::UnusableCertificate,
+            "have it issued again with basicConstraints=CA:FALSE",
+        ),
+        (
+            is(leaf(&|leaf| leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth])),
+            Obstacle::UnusableCertificate,
+            "have it issued again with extendedKeyUsage=serverAuth",
+        ),
+    ];
+    for (served, obstacle, message) in cases {
+        let url = served.start(b"").await;
+        let host = url.trim_start_matches("https://");
+        let transport = || direct().add_roots_pem(root.pem());
+        let error = secret(&url, transport()).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(
+            (error.kind(), error.obstacle(), error.status()),
+            (ErrorKind::Configuration, Some(obstacle), None),
+            "{text}"
+        );
+        assert!(text.starts_with(&format!("the certificate of {host} ")) && text.contains(message), "{text}");
+        // A probe says it in the same words.
+        assert_eq!(transport().probe(&url).await.unwrap().failure().unwrap().to_string(), text);
+    }
+
+    // As servers answer that know nothing newer than TLS 1.1, or no TLS at all.
+    for (bytes, message) in [
+        (&[21, 3, 1, 0, 2, 2, 70][..], "offers no TLS that is secure; its operator has to allow TLS 1.2 or 1.3"),
+        (&[21, 3, 3, 0, 2, 2, 40], "shares no cipher with this machine"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "doesn't speak TLS; check the host and port of the base URL"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 4096]).await;
+            let _ = connection.write_all(bytes).await;
+            let _ = connection.read(&mut [0; 4096]).await;
+        });
+        let error = secret(&url, direct()).await.unwrap_err();
+        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::Tls)));
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_a_server_wants_is_named() {
+    let authority = authority();
+    let trusting = || direct().add_roots_pem(authority.pem());
+    let key = KeyPair::generate().unwrap();
+    let signed_by = |authority: &CertifiedIssuer<'static, KeyPair>| {
+        let params = CertificateParams::new(["client".to_owned()]).unwrap();
+        Identity::new(key.serialize_pem(), params.signed_by(&key, authority).unwrap().pem()).unwrap()
+    };
+    let mutual = tls_server(&authority, true).await;
+    let missing = secret(&mutual, trusting()).await.unwrap_err();
+    assert!(missing.to_string().contains("asks for a client certificate, and none is set"), "{missing}");
+    let refused = secret(&mutual, trusting().identity(signed_by(&self::authority()))).await.unwrap_err();
+    assert!(refused.to_string().contains("refuses the client certificate"), "{refused}");
+
+    // nginx goes on with the handshake, and says so in HTML.
+    let html = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
+    let optional = Served { mutual: Some(false), ..tls(&authority) }.start(html).await;
+    let told = secret(&optional, trusting()).await.unwrap_err();
+    assert!(told.to_string().contains("asks for a client certificate, and none is set"), "{told}");
+    assert_eq!(told.status(), Some(400));
+    for error in [missing, refused, told] {
+        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::ClientCertificate)));
+    }
+    let shown = secret(&optional, trusting().identity(signed_by(&authority))).await.unwrap_err();
+    assert!(shown.to_string().contains("may refuse the one that is set"), "{shown}");
+    assert_eq!(shown.kind(), ErrorKind::Request);
+
+    // Where nobody asked, or the server says what it is about, that is the point.
+    let plain = tls(&authority).start(html).await;
+    let error = secret(&plain, trusting()).await.unwrap_err();
+    assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Request, None), "{error}");
+    let words = br#"HTTP/1.1 400 Bad Request
+content-length: 30
+
+{"errorCode":"BadCredentials"}"#;
+    let coded = Served { mutual: Some(false), ..tls(&authority) }.start(words).await;
+    assert_eq!(secret(&coded, trusting()).await.unwrap_err().kind(), ErrorKind::Credentials);
+}
+
+/// Servers close TLS without `close_notify`, and a body without a length ends so.
+#[tokio::test]
+async fn a_document_that_is_whole_when_tls_breaks_is_whole() {
+    let authority = authority();
+    let trusting = || direct().add_roots_pem(authority.pem());
+    let served = || Served { breaks_off: true, ..tls(&authority) };
+    let url = served().start(b"HTTP/1.1 200 OK\r\n\r\n{\"access_token\":\"abc\",\"token_type\":\"bearer\"}").await;
+    assert_eq!(secret(&url, trusting()).await.unwrap(), "abc");
+    let url = served().start(b"HTTP/1.1 400 Bad\r\n\r\n{\"errorCode\":\"BadCredentials\"}").await;
+    let error = secret(&url, trusting()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Credentials, Some("BadCredentials")));
+    // One that is cut off isn't.
+    let url = served().start(b"HTTP/1.1 200 OK\r\n\r\n{\"access_token\":\"abc\",\"token_type\":").await;
+    assert_eq!(secret(&url, trusting()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_probe_takes_the_date_of_a_stored_answer_for_no_clock() {
+    let old = "date: Sat, 21 Nov 2020 12:00:00 GMT";
+    for (headers, is_known) in [(&[old][..], true), (&[old, "age: 60"], false)] {
+        let server = support::Server::answering(support::answer(404, headers, "")).await;
+        let probe = Transport::new().probe(&server.url).await.unwrap();
+        assert_eq!((probe.status(), probe.skew().is_some()), (Some(404), is_known));
+    }
+}
+
 /// Past whatever proxy the environment names.
 fn direct() -> Transport {
     Transport::new().configure(|builder| builder.no_proxy())
@@ -193,40 +343,79 @@ async fn secret(url: &str, transport: Transport) -> Result<String, Error> {
 }
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    CertifiedIssuer::self_signed(ca("authority"), KeyPair::generate().unwrap()).unwrap()
+}
+
+fn ca(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// A server of TLS on `localhost`, which gives one literal answer to every request.
+struct Served {
+    key: KeyPair,
+    certificate: Certificate,
+    /// Whose client certificates it asks for, and whether it goes on without.
+    authority: CertificateDer<'static>,
+    mutual: Option<bool>,
+    /// Without `close_notify`.
+    breaks_off: bool,
+}
+
+impl Served {
+    fn by(authority: &CertifiedIssuer<'static, KeyPair>, params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, authority).unwrap();
+        Self { key, certificate, authority: authority.der().clone(), mutual: None, breaks_off: false }
+    }
+
+    async fn start(self, answer: &'static [u8]) -> String {
+        let config = match self.mutual {
+            Some(required) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(self.authority).unwrap();
+                let verifier = WebPkiClientVerifier::builder(roots.into());
+                let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+                ServerConfig::builder().with_client_cert_verifier(verifier.build().unwrap())
+            }
+            None => ServerConfig::builder().with_no_client_auth(),
+        };
+        let key = PrivatePkcs8KeyDer::from_pem_slice(self.key.serialize_pem().as_bytes()).unwrap();
+        let config = config.with_single_cert(vec![self.certificate.der().clone()], key.into()).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                // A client that trusts somebody else hangs up.
+                let Ok(mut connection) = acceptor.accept(connection).await else { continue };
+                let mut request = [0; 4096];
+                let _ = connection.read(&mut request).await;
+                let _ = connection.write_all(answer).await;
+                let _ = connection.flush().await;
+                if self.breaks_off {
+                    let _ = connection.get_mut().0.shutdown().await;
+                } else {
+                    let _ = connection.shutdown().await;
+                }
+            }
+        });
+        url
+    }
+}
+
+fn tls(authority: &CertifiedIssuer<'static, KeyPair>) -> Served {
+    Served::by(authority, CertificateParams::new(["localhost".to_owned()]).unwrap())
 }
 
 /// Answers every request over TLS with a token; with `mutual`, to clients with a certificate of the authority alone.
 async fn tls_server(authority: &CertifiedIssuer<'static, KeyPair>, mutual: bool) -> String {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, authority).unwrap();
-    let config = if mutual {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der().clone()).unwrap();
-        ServerConfig::builder().with_client_cert_verifier(WebPkiClientVerifier::builder(roots.into()).build().unwrap())
-    } else {
-        ServerConfig::builder().with_no_client_auth()
-    };
-    let key = PrivatePkcs8KeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-    let acceptor =
-        TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            // A client that trusts somebody else hangs up.
-            let Ok(mut connection) = acceptor.accept(connection).await else { continue };
-            let mut request = [0; 4096];
-            let _ = connection.read(&mut request).await;
-            let body = r#"{"access_token":"abc","token_type":"bearer"}"#;
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            let _ = connection.write_all(answer.as_bytes()).await;
-            let _ = connection.shutdown().await;
-        }
-    });
-    url
+    let served = Served { mutual: mutual.then_some(true), ..tls(authority) };
+    served
+        .start(b"HTTP/1.1 200 OK\r\ncontent-length: 44\r\n\r\n{\"access_token\":\"abc\",\"token_type\":\"bearer\"}")
+        .await
 }
 
 /// A proxy that opens tunnels, and what it was asked for.

@@ -4,10 +4,7 @@ mod report;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use access_tokens::{
-    AccessToken, ErrorKind, Identity, TokenEndpoint,
-    probe::{Obstacle, Probe},
-};
+use access_tokens::{AccessToken, ErrorKind, Identity, Obstacle, TokenEndpoint, probe::Probe};
 use access_tokens_config::{Checked, Config, Problem, Source, Store};
 
 use self::report::{CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, Section, Step, TLS};
@@ -174,44 +171,19 @@ fn network(steps: &mut Section, source: &Source, probe: &Probe) -> Result<(), Fa
 
 /// The step at which the request failed, with what to do about what stands in the way.
 fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
-    let failure = probe.failure()?;
-    let (name, took) = match failure.obstacle() {
+    let error = probe.failure()?;
+    let (name, took) = match error.obstacle()? {
         Obstacle::Lookup => (LOOKUP, probe.lookup().map(|lookup| lookup.took())),
         Obstacle::Connection | Obstacle::Proxy => (CONNECTION, Some(probe.connecting())),
         // The exchange decides whether a missing answer matters.
         Obstacle::Answer => return None,
         _ => (TLS, None),
     };
-    let (provider, host) = (output::name(source.provider()), probe.host());
-    let [base_url, proxy, roots, identity] =
-        ["base_url", "transport.proxy", "transport.roots", "transport.identity"].map(|key| source.setting_name(key));
-    let proxy = format!("{proxy}, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");
-    let or_tell = format!("; if it is right, tell {provider}");
-    let next = match failure.obstacle() {
-        Obstacle::Lookup if probe.proxy().is_some() => format!("check {proxy}, and this machine's name servers"),
-        Obstacle::Lookup => format!("check {base_url}, and this machine's name servers"),
-        Obstacle::Connection => format!("check {base_url}, and that firewalls let this machine connect to {host}"),
-        Obstacle::Proxy => format!("check {proxy}, and that the proxy lets this machine connect to {host}"),
-        Obstacle::UnknownIssuer => format!(
-            "check {base_url}; if it is right, put the root certificate of whoever issued it (the provider, or a proxy that looks \
-             into TLS) into {roots}"
-        ),
-        Obstacle::CertificateEnded | Obstacle::CertificateNotYetValid => format!("check this machine's clock{or_tell}"),
-        Obstacle::WrongName => format!("check the host in {base_url}{or_tell}"),
-        Obstacle::ClientCertificate => {
-            format!("set {identity} to a key and certificate that are registered with {provider}")
-        }
-        _ => format!("check {base_url}, and that nothing on the way looks into TLS"),
-    };
-    let detail = match failure.obstacle() {
-        // The cause repeats the message.
-        Obstacle::UnknownIssuer
-        | Obstacle::CertificateEnded
-        | Obstacle::CertificateNotYetValid
-        | Obstacle::WrongName => failure.error().to_string(),
-        _ => with_cause(failure.error()),
-    };
-    Some(Step::failed(name, detail, next, failure::exit_code(failure.error())).took(took))
+    // Of a certificate the message says what is wrong, which the cause would repeat in another's words.
+    let is_said = name == TLS && error.kind() == ErrorKind::Configuration;
+    let detail = if is_said { error.to_string() } else { with_cause(error) };
+    let step = Step::failed(name, detail, failure::next(error, source), failure::exit_code(error));
+    Some(step.took(took))
 }
 
 fn lookup(probe: &Probe) -> Step {
@@ -251,7 +223,7 @@ fn tls(source: &Source, probe: &Probe) -> Step {
 
 fn clock(source: &Source, probe: &Probe) -> Step {
     if let Some(failure) = probe.failure() {
-        return Step::skipped(CLOCK, format!("{}, so its clock isn't known", with_cause(failure.error())));
+        return Step::skipped(CLOCK, format!("{}, so its clock isn't known", with_cause(failure)));
     }
     let Some(skew) = probe.skew() else { return Step::skipped(CLOCK, "the answer has no Date") };
     let off = output::seconds(Duration::from_secs(skew.unsigned_abs()));

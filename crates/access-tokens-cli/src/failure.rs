@@ -2,9 +2,11 @@
 
 use std::{error::Error, io::Write, iter, process::ExitCode};
 
-use access_tokens::ErrorKind;
+use access_tokens::{ErrorKind, Obstacle};
 use access_tokens_config::Source;
 use anstyle::{AnsiColor, Style};
+
+use crate::output;
 
 /// Why the command ends without what was asked for.
 #[derive(Debug)]
@@ -83,6 +85,9 @@ pub(crate) fn causes(error: &dyn Error) -> impl Iterator<Item = &dyn Error> {
 /// What to do about an error, with the settings that decide what the provider accepts.
 pub(crate) fn next(error: &access_tokens::Error, source: &Source) -> String {
     let named = |keys: &[&str]| keys.iter().map(|key| source.setting_name(key)).collect::<Vec<_>>().join(", ");
+    if let Some(obstacle) = error.obstacle() {
+        return next_at(obstacle, source);
+    }
     let (credentials, request) = match source.provider() {
         "worldline" => {
             let proof = if source.uses_assertion() { "assertion" } else { "client_secret" };
@@ -96,9 +101,41 @@ pub(crate) fn next(error: &access_tokens::Error, source: &Source) -> String {
         ErrorKind::Request => format!("check {request}"),
         ErrorKind::Throttled | ErrorKind::Unavailable => match error.retry_after() {
             Some(wait) => format!("try again in {}", humantime::format_duration(wait)),
-            None => "try again in a while".to_owned(),
+            None => AGAIN.to_owned(),
         },
         _ => format!("check {request}; if that is right, tell the provider"),
+    }
+}
+
+const AGAIN: &str = "try again in a while";
+
+/// What to do about what stands between this machine and the provider.
+fn next_at(obstacle: Obstacle, source: &Source) -> String {
+    let provider = output::name(source.provider());
+    let [base_url, proxy, roots, identity] =
+        ["base_url", "transport.proxy", "transport.roots", "transport.identity"].map(|key| source.setting_name(key));
+    let proxy = format!("{proxy}, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");
+    let tell = format!("if it is right, tell {provider}");
+    match obstacle {
+        Obstacle::Lookup => format!("check {base_url}, {proxy}, and this machine's name servers; or {AGAIN}"),
+        Obstacle::Connection => {
+            format!("check {base_url}, and that firewalls let this machine connect there; or {AGAIN}")
+        }
+        Obstacle::Proxy => format!("check {proxy}, and that the proxy lets this machine connect there; or {AGAIN}"),
+        Obstacle::UnknownIssuer => format!(
+            "check {base_url}; if it is right, put the root certificate of whoever issued it (the provider, or a proxy that looks \
+             into TLS) into {roots}"
+        ),
+        Obstacle::CertificateEnded | Obstacle::CertificateNotYetValid => {
+            format!("check this machine's clock; {tell}")
+        }
+        Obstacle::WrongName => format!("check the host in {base_url}; {tell}"),
+        Obstacle::UnusableCertificate => format!("check {base_url}; {tell}"),
+        Obstacle::ClientCertificate => {
+            format!("set {identity} to a key and certificate that are registered with {provider}")
+        }
+        Obstacle::Answer => AGAIN.to_owned(),
+        _ => format!("check {base_url}, and that nothing on the way looks into TLS"),
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     let limit = arguments.timeout.map_or(FOREVER, |limit| limit.min(FOREVER));
     let deadline = (began + limit, limit);
     let tokens = Tokens::of(source.clone(), arguments.fresh, deadline).await?;
-    let token = tokens.get(source.provider(), arguments.retry, deadline).await;
+    let token = tokens.get(&source, arguments.retry, deadline).await;
     if let Tokens::Shared(cache) = tokens {
         // Waits until the store has it.
         cache.shutdown().await;
@@ -72,13 +72,14 @@ impl Tokens {
     }
 
     /// Fetches a token, with so many retries and until the deadline.
-    async fn get(&self, provider: &str, retries: u32, (deadline, limit): Deadline) -> Result<Arc<AccessToken>, Error> {
-        let mut retry = 0;
+    async fn get(&self, source: &Source, retries: u32, (deadline, limit): Deadline) -> Result<Arc<AccessToken>, Error> {
+        let (provider, mut retry) = (source.provider(), 0);
         loop {
             let answer = timeout_at(deadline, answer(provider, self.once())).await;
             let outcome = answer.unwrap_or_else(|_| {
                 let (name, limit) = (output::name(provider), humantime::format_duration(limit));
-                let message = format!("{name} gave no token within {limit} (--timeout)");
+                let message =
+                    format!("{name} gave no token within {limit} (--timeout), asked at {}", source.base_url());
                 Err(Error::new(ErrorKind::Unavailable, message))
             });
             let error = match outcome {

@@ -9,9 +9,10 @@ mod get;
 mod output;
 mod sandbox;
 
-use std::{io::stderr, process::ExitCode};
+use std::{io::stderr, panic::catch_unwind, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -21,8 +22,12 @@ use crate::{
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr();
-    match run(arguments.command) {
+    let log = log_to_stderr();
+    // A library that panics, as where no file descriptor is left for it, must not end in an exit code of its own.
+    let outcome = catch_unwind(|| run(arguments.command)).unwrap_or_else(|_| Err(Failure::Local(PANICKED.to_owned())));
+    // What is logged comes before what is reported.
+    drop(log);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
         }
     }
 }
+
+const PANICKED: &str = "the command panicked; the lines before say where. Please report that";
 
 fn run(command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,14 +63,21 @@ fn run(command: Command) -> Result<(), Failure> {
     outcome
 }
 
-/// What `RUST_LOG` asks for; nothing without it.
-fn log_to_stderr() {
-    let Ok(filter) = std::env::var(EnvFilter::DEFAULT_ENV) else { return };
+/// What `RUST_LOG` asks for; nothing without it. A thread of its own writes it until that is dropped: a log that nobody takes,
+/// or that can't be written, neither holds a command up nor changes what comes of it.
+fn log_to_stderr() -> Option<WorkerGuard> {
+    let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok()?;
     match EnvFilter::try_new(filter) {
         Ok(filter) => {
             let ansi = anstream::AutoStream::choice(&stderr()) != anstream::ColorChoice::Never;
-            tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(stderr).init();
+            let (writer, guard) = NonBlockingBuilder::default().finish(stderr());
+            let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(writer);
+            log.log_internal_errors(false).init();
+            Some(guard)
         }
-        Err(e) => failure::warn(&format!("RUST_LOG is ignored: {e}; try access_tokens=debug")),
+        Err(e) => {
+            failure::warn(&format!("RUST_LOG is ignored: {e}; try access_tokens=debug"));
+            None
+        }
     }
 }

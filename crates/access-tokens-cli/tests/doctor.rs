@@ -63,7 +63,7 @@ async fn all_is_well_over_tls_with_both_certificates() {
     told("all_is_well_over_tls", &folder, &config, 0);
 
     let without = config.split("identity = ").next().unwrap();
-    told("tls_without_client_certificate", &folder, without, 4);
+    told("tls_without_client_certificate", &folder, without, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,23 +124,23 @@ async fn tls() {
     let trusting = |front: &str| config(front) + "[sources.sims.transport]\nroots = [\"roots.pem\"]\n";
 
     let front = Front::new(&sandbox).start(&authority).await;
-    told("tls_unknown_issuer", &folder, &config(&front), 4);
+    told("tls_unknown_issuer", &folder, &config(&front), 2);
     let front = Front { days: -10, ..Front::new(&sandbox) }.start(&authority).await;
-    told("tls_certificate_ended", &folder, &trusting(&front), 4);
+    told("tls_certificate_ended", &folder, &trusting(&front), 2);
     let front = Front { name: "elsewhere.example", ..Front::new(&sandbox) }.start(&authority).await;
-    told("tls_wrong_name", &folder, &trusting(&front), 4);
+    told("tls_wrong_name", &folder, &trusting(&front), 2);
     let front = Front { days: 1, ..Front::new(&sandbox) }.start(&authority).await;
     told("tls_certificate_ends_tomorrow", &folder, &trusting(&front), 0);
     let tls_proxy = format!("proxy = \"{front}\"\n");
     let elsewhere = sims("https://api.example/management-api") + "[sources.sims.transport]\n" + &tls_proxy;
-    told("tls_of_a_proxy", &folder, &elsewhere, 4);
+    told("tls_of_a_proxy", &folder, &elsewhere, 2);
     // It hangs up on whoever begins to speak TLS, as a filter on the way does.
     let filter = TcpListener::bind("127.0.0.1:0").unwrap();
     let filtered = format!("https://{}", filter.local_addr().unwrap());
     std::thread::spawn(move || filter.incoming().for_each(drop));
     told("tls_broken_off", &folder, &config(&filtered), 4);
     // Not TLS at all.
-    told("tls_spoken_to_plain_http", &folder, &trusting(&sandbox.url().replace("http:", "https:")), 4);
+    told("tls_spoken_to_plain_http", &folder, &trusting(&sandbox.url().replace("http:", "https:")), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ mod support;
 
 use std::{
     fs,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -240,4 +241,112 @@ fn a_timeout_beyond_all_clocks_is_none() {
     let environment = [("ONENCE_BASE_URL", "http://127.0.0.1:1"), ("ONENCE_USERNAME", "me"), ("ONENCE_PASSWORD", "x")];
     let said = folder.run(&["get", "onence", "--timeout", "18446744073709551615"], &environment);
     assert_eq!(said.code, 4, "{}", said.stderr);
+}
+
+/// Whoever was to read the log has gone, doesn't read, or has no room for it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_log_that_cant_be_written_changes_nothing() {
+    let server = Server::answering(|_| Some(token("eyJ.a.b")));
+    let failing = Server::answering(|_| Some(answer("503 Busy", "", "")));
+    // A pipe that isn't read is filled up by another process, which can give up.
+    let unread = "mkfifo pipe; sleep 20 < pipe & exec 9> pipe; timeout 1 head -c 70000 /dev/zero >&9; \
+                  \"$0\" get onence 2>&9; code=$?; kill %1; exit $code";
+    let scripts = [
+        ("full", "\"$0\" get onence 2>/dev/full"),
+        ("closed", "\"$0\" get onence 2>&-"),
+        ("without a reader", "mkfifo pipe; true < pipe & exec 9> pipe; wait; \"$0\" get onence 2>&9"),
+        ("unread", unread),
+    ];
+    for (stderr, script) in scripts {
+        for (server, code, stdout) in [(&server, 0, "eyJ.a.b\n"), (&failing, 4, "")] {
+            // The error itself waits for a reader, as any program's does.
+            if code == 4 && stderr == "unread" {
+                continue;
+            }
+            let folder = Folder::new();
+            let mut command = Command::new("bash");
+            command.args(["-c", script, env!("CARGO_BIN_EXE_access-tokens")]).current_dir(folder.path());
+            command.env("ONENCE_BASE_URL", server.url()).env("RUST_LOG", "trace");
+            command.env("ONENCE_USERNAME", "me").env("ONENCE_PASSWORD", "planted-wrong");
+            let begun = Instant::now();
+            let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().unwrap();
+            assert_eq!(
+                (output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()),
+                (Some(code), stdout),
+                "{stderr}"
+            );
+            assert!(begun.elapsed() < Duration::from_secs(10), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_debug_log_tells_each_request() {
+    let folder = Folder::new();
+    let server = Server::answering(|n| {
+        Some(if n == 0 { answer("503 Busy", "retry-after: 1\r\n", "") } else { token("eyJ.a.b") })
+    });
+    let url = server.url() + "/management-api";
+    let environment = [
+        ("ONENCE_BASE_URL", url.as_str()),
+        ("ONENCE_USERNAME", "me"),
+        ("ONENCE_PASSWORD", "planted-wrong"),
+        ("RUST_LOG", "access_tokens=debug"),
+    ];
+    let said = folder.run(&["get", "onence", "--retry", "1"], &environment);
+    assert_eq!((said.code, said.stdout.as_str()), (0, "eyJ.a.b\n"), "{}", said.stderr);
+    let lines: Vec<_> = said.stderr.lines().filter(|line| line.contains("access_tokens::requests")).collect();
+    assert_eq!(lines.len(), 2, "{}", said.stderr);
+    for (line, status) in lines.iter().zip(["503", "200"]) {
+        for part in [
+            "method=\"POST\"",
+            &format!("url=\"{url}/oauth/token\""),
+            &format!("status={status}"),
+            "took=",
+            "attempt=1",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    assert!(!said.stderr.contains("eyJ.a.b"), "{}", said.stderr);
+
+    // One that can't be reached says where, and why.
+    let said = folder.run(
+        &["get", "onence"],
+        &[("ONENCE_BASE_URL", "http://127.0.0.1:1"), environment[1], environment[2], environment[3]],
+    );
+    let line = said.stderr.lines().find(|line| line.contains("access_tokens::requests")).unwrap();
+    for part in ["127.0.0.1:1 can't be reached", "cause=Connection refused"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+/// However few file descriptors a process may have, it says so and ends as documented.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_lack_of_file_descriptors_is_named() {
+    let server = Server::answering(|_| Some(token("eyJ.a.b")));
+    let mut named = 0;
+    for limit in 3..16 {
+        let mut command = Command::new("bash");
+        command.args([
+            "-c",
+            &format!("ulimit -n {limit}; exec \"$0\" get onence"),
+            env!("CARGO_BIN_EXE_access-tokens"),
+        ]);
+        command
+            .env("ONENCE_BASE_URL", server.url())
+            .env("ONENCE_USERNAME", "me")
+            .env("ONENCE_PASSWORD", "planted-wrong");
+        let output = command.output().unwrap();
+        let (code, stderr) = (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr));
+        // 127 is the shell's: there is no descriptor to load the program with.
+        assert!([0, 1, 2, 4, 127].contains(&code), "{limit}: {code} {stderr}");
+        if code == 4 {
+            assert!(stderr.contains("EMFILE") && !stderr.contains("check ONENCE_BASE_URL"), "{limit}: {stderr}");
+            named += 1;
+        }
+    }
+    assert!(named > 0);
 }

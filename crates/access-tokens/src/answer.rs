@@ -2,37 +2,41 @@
 
 use std::{
     error::Error as StdError,
+    future::Future,
     time::{Duration, SystemTime},
 };
 
 use access_tokens_raw::{
     self as raw, Secret,
-    progenitor_client::{self, ResponseValue},
+    hooks::{Answer, recorded},
+    progenitor_client::{Error as RawError, ResponseValue},
 };
-use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use serde_json::Value;
-use url::form_urlencoded;
-use zeroize::Zeroizing;
 
 use crate::{
-    AccessToken, Error, ErrorKind, Scopes,
+    AccessToken, Error, ErrorKind, Obstacle, Scopes,
     clock::{Moment, Skew},
-    onence, worldline,
+    onence, text,
+    transport::{Cause, CertificateIs, Route, find},
+    worldline,
 };
 
-/// One exchange: who was asked, for what, when, and which secrets must not come back out of the answer.
+/// One request for a token: who is asked, for what, when, and which secrets must not come back out of the answer.
 pub(crate) struct Asked<'a> {
     /// As [`TokenEndpoint::provider`](crate::TokenEndpoint::provider) names it.
     pub(crate) provider: &'static str,
     /// As people know it.
     pub(crate) name: &'static str,
+    /// The token endpoint.
+    pub(crate) url: &'a str,
+    pub(crate) route: &'a Route,
     pub(crate) scopes: &'a Scopes,
     pub(crate) secrets: Vec<&'a str>,
     pub(crate) since: Moment,
-    /// Learns from the answer's `Date`.
-    pub(crate) skew: Option<&'a Skew>,
+    /// Counts the requests of one exchange, from 1.
+    pub(crate) attempt: usize,
 }
 
 /// The members of a token response that matter, wherever the provider keeps them.
@@ -44,41 +48,77 @@ pub(crate) struct Granted {
     pub(crate) user_id: Option<Value>,
 }
 
+/// Where to filter for the requests, whatever the files are called.
+const TARGET: &str = "access_tokens::requests";
+
 impl Asked<'_> {
-    /// The token, or why there is none.
+    /// Makes the request. Gives the token, or why there is none.
     pub(crate) async fn conclude<T>(
         &self,
-        answer: Result<ResponseValue<T>, progenitor_client::Error<()>>,
+        request: impl Future<Output = Result<ResponseValue<T>, RawError<()>>>,
         members: impl FnOnce(T) -> Granted,
     ) -> Result<AccessToken, Error> {
-        let headers = match &answer {
-            Ok(answer) => Some(answer.headers()),
-            Err(progenitor_client::Error::UnexpectedResponse(response)) => Some(response.headers()),
-            Err(_) => None,
-        };
-        if let (Some(skew), Some(date)) = (self.skew, headers.and_then(date)) {
-            skew.learn(date, self.since);
-        }
-        let outcome = match answer {
-            Ok(answer) => self.granted(members(answer.into_inner())),
-            Err(error) => Err(self.failed(error).await),
-        };
+        let (outcome, answer) = recorded(request).await;
+        let status = answer.as_ref().map(|answer| answer.status.as_u16());
+        let outcome = self.answered(outcome.map(|response| members(response.into_inner())), answer);
+        let Self { provider, url, attempt, .. } = *self;
+        let took = Moment::now().monotonic_since(self.since);
         match &outcome {
             Ok(token) => tracing::debug!(
-                provider = self.provider,
+                target: TARGET,
+                provider,
+                method = "POST",
+                url,
+                status,
+                ?took,
+                attempt,
                 expires_in = ?token.expires_in(),
                 scopes = %token.scopes(),
                 "token granted"
             ),
             Err(error) => tracing::debug!(
-                provider = self.provider,
+                target: TARGET,
+                provider,
+                method = "POST",
+                url,
+                status,
+                ?took,
+                attempt,
                 kind = ?error.kind(),
-                status = error.status(),
-                code = error.code(),
+                %error,
+                cause = error.source().map(tracing::field::display),
                 "no token"
             ),
         }
         outcome
+    }
+
+    /// What came, and what the generated client made of it.
+    fn answered(&self, outcome: Result<Granted, RawError<()>>, answer: Option<Answer>) -> Result<AccessToken, Error> {
+        let Some(Answer { status, headers, body }) = answer else {
+            return Err(match outcome {
+                Err(RawError::CommunicationError(e)) => self.unanswered(e),
+                // What the generator can't do with a request that was checked.
+                _ => self.error(ErrorKind::Configuration, format!("the request to {} can't be made", self.name)),
+            });
+        };
+        let words = body.as_deref().map(|body| self.words(body)).unwrap_or_default();
+        let is_documented_error = words.kind().is_some();
+        match outcome {
+            Ok(granted) if granted.access_token.is_some() || !is_documented_error => self.granted(granted),
+            Err(RawError::InvalidResponsePayload(body, e)) if !is_documented_error => {
+                // The parser's words quote the body, and the body may be a token: only its place is told. Quirk
+                // errors-that-print-the-body.
+                let (length, line, column) = (body.len(), e.line(), e.column());
+                let coding = coding(&headers).unwrap_or_default();
+                let what =
+                    format!("it isn't a token response (at line {line}, column {column} of {length} bytes){coding}");
+                Err(self.contract(&what))
+            }
+            Err(RawError::CommunicationError(e)) => Err(self.cut_off(status, &headers, e)),
+            // An error; those that come as 200 have been seen, too. Quirk errors-that-come-as-200.
+            _ => Err(self.rejected(status, &headers, words)),
+        }
     }
 
     /// A token, if the answer 200 holds one that can be used.
@@ -92,9 +132,17 @@ impl Asked<'_> {
             None => return Err(self.contract("there is no token_type in it")),
         }
         let token = AccessToken::new(secret.expose()).map_err(|e| self.contract(&e.to_string()))?;
-        let scopes = match granted.scope.as_ref().and_then(text) {
-            // Scopes are logged, so nothing secret may pass for one.
-            Some(scope) => Scopes::from_answer(&self.redacted(&scope).replace(token.secret(), REDACTED)),
+        let scopes = match granted.scope.as_ref().and_then(as_text) {
+            Some(scope) => {
+                let (known, mut other): (Vec<_>, Vec<_>) =
+                    scope.split_whitespace().partition(|scope| self.scopes.contains(scope));
+                // They are logged, so nothing secret may pass for some.
+                let text = text::folded(&other.join(" "));
+                if self.is_secret(&text) || text::holds(&text, token.secret()) {
+                    other.clear();
+                }
+                Scopes::from_answer(&text::folded(&[known, other].concat().join(" ")))
+            }
             None => self.scopes.clone(),
         };
         // Quirk worldline-fewer-scopes.
@@ -103,8 +151,8 @@ impl Asked<'_> {
             tracing::warn!(provider = self.provider, %missing, "fewer scopes were granted than asked for");
         }
         let mut token = token.with_since(self.since).with_scopes(scopes).with_missing_scopes(missing);
-        if let Some(user_id) = granted.user_id.as_ref().and_then(text) {
-            token = token.with_user_id(without_controls(&user_id));
+        if let Some(user_id) = granted.user_id.as_ref().and_then(as_text) {
+            token = token.with_user_id(text::visible(&user_id));
         }
         Ok(match granted.expires_in {
             None | Some(Value::Null) => token,
@@ -131,131 +179,123 @@ impl Asked<'_> {
         span.ok_or_else(|| self.contract("its expires_in isn't a number of seconds above zero"))
     }
 
-    /// Why there is no token.
-    async fn failed(&self, error: progenitor_client::Error<()>) -> Error {
-        use progenitor_client::Error as Raw;
-        match error {
-            Raw::UnexpectedResponse(response) => self.rejected(response).await,
-            Raw::CommunicationError(e) => self.not_reached(e),
-            Raw::ResponseBodyError(e) if over_limit(&e) => self.contract(TOO_LONG),
-            Raw::ResponseBodyError(e) if e.is_timeout() => self.not_reached(e),
-            Raw::ResponseBodyError(e) => self.broken(e),
-            Raw::InvalidResponsePayload(body, e) => {
-                // The parser's words quote the body, and the body may be a token: only its place is told. Quirk
-                // errors-that-print-the-body.
-                let (length, line, column) = (body.len(), e.line(), e.column());
-                self.contract(&format!("it isn't a token response (at line {line}, column {column} of {length} bytes)"))
-            }
-            // What the generator can't do with a request that was checked, or never does without typed error responses.
-            _ => self.error(ErrorKind::Configuration, format!("the request to {} can't be made", self.name)),
+    /// There was no answer.
+    fn unanswered(&self, error: reqwest::Error) -> Error {
+        if error.is_builder() {
+            let message = format!("the request to {} can't be made", self.name);
+            return self.error(ErrorKind::Configuration, message).with_source(Cause::of(&error));
+        }
+        // What is wrong with it, hyper says in words of its own.
+        match find::<hyper::Error>(&error).filter(|error| error.is_parse()) {
+            Some(hyper) => self.contract(&format!("it isn't HTTP/1.1 that can be read: {hyper}")),
+            None => self.route.failure(error).with_provider(self.provider),
         }
     }
 
-    fn not_reached(&self, error: reqwest::Error) -> Error {
-        let name = self.name;
-        let message = if error.is_connect() {
-            format!("{name} can't be reached; check the base URL, the network and the proxy")
+    /// The answer can't be read to its end.
+    fn cut_off(&self, status: StatusCode, headers: &HeaderMap, error: reqwest::Error) -> Error {
+        let (kind, retry_after) = (by_status(status, headers), retry_after(headers));
+        if !matches!(kind, ErrorKind::Request | ErrorKind::Contract) {
+            return self.rejected(status, headers, Words::default());
+        }
+        // The code is lost, and without it the status alone would blame the caller.
+        let host = &self.route.host;
+        let error = if find::<LengthLimitError>(&error).is_some() {
+            self.contract("it is longer than 64 KiB")
         } else if error.is_timeout() {
-            format!("{name} didn't answer in time; try again, or allow more time")
-        } else if error.is_builder() {
-            let message = format!("the request to {name} can't be made");
-            return self.error(ErrorKind::Configuration, message).with_source(error.without_url());
+            self.route.failure(error).with_provider(self.provider)
         } else {
-            format!("the connection to {name} broke before its answer; try again")
+            let message = format!("the connection to {host} broke within its answer; try again");
+            let error = self.error(ErrorKind::Unavailable, message).with_source(Cause::of(&error));
+            error.with_obstacle(Obstacle::Answer)
         };
-        self.error(ErrorKind::Unavailable, message).with_source(error.without_url())
-    }
-
-    fn broken(&self, error: reqwest::Error) -> Error {
-        let message = format!("the connection to {} broke within its answer; try again", self.name);
-        self.error(ErrorKind::Unavailable, message).with_source(error.without_url())
+        if status == StatusCode::OK { error } else { error.with_answer(status.as_u16(), None, None, retry_after) }
     }
 
     // Quirks onence-404-without-body, worldline-two-error-codes.
-    async fn rejected(&self, response: reqwest::Response) -> Error {
-        let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
-        let by_status = match status {
-            401 | 403 => ErrorKind::Credentials,
-            429 => ErrorKind::Throttled,
-            503 if retry_after.is_some() => ErrorKind::Throttled,
-            408 | 500..=599 => ErrorKind::Unavailable,
-            400..=499 => ErrorKind::Request,
-            _ => ErrorKind::Contract,
-        };
-        let body = match response.bytes().await {
-            Ok(body) => body,
-            // The code is lost, and without it the status alone would blame the caller.
-            Err(e) if by_status == ErrorKind::Request => {
-                let error = if over_limit(&e) { self.contract(TOO_LONG) } else { self.broken(e) };
-                return error.with_answer(status, None, None, retry_after);
-            }
-            Err(_) => Bytes::new(),
-        };
-        let (code, description) = self.code_and_description(&body);
-
-        let kind = code.as_deref().and_then(known).unwrap_or(by_status);
-        let name = self.name;
+    fn rejected(&self, status: StatusCode, headers: &HeaderMap, words: Words) -> Error {
+        let by_status = by_status(status, headers);
+        // Codes are defined for 400 and 401, and gateways echo them: 429 and 5xx decide by themselves. Quirk
+        // codes-in-other-statuses.
+        let decides = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        let known = words.kind().filter(|_| !decides);
+        // Something before the provider refuses so, without a word of it.
+        let at_the_door = known.is_none() && matches!(status.as_u16(), 400 | 403);
+        let certificate = self.route.certificate_requested().filter(|_| at_the_door);
+        let is_missing = certificate == Some(CertificateIs::Missing);
+        let kind = if is_missing { ErrorKind::Configuration } else { known.unwrap_or(by_status) };
+        let (name, Route { host, .. }) = (self.name, self.route);
         let what = match kind {
+            ErrorKind::Configuration => self.route.client_certificate_failure(),
             ErrorKind::Credentials => format!("{name} rejected the credentials"),
-            ErrorKind::Request if status == 404 => format!("{name} has no such token endpoint"),
+            ErrorKind::Request if status == StatusCode::FORBIDDEN && known.is_none() => {
+                format!(
+                    "access was refused before {name}; check the base URL, and whether this machine's address is allowed there"
+                )
+            }
+            ErrorKind::Request if status == StatusCode::NOT_FOUND => format!("{name} has no such token endpoint"),
+            ErrorKind::Request => format!("{name} rejected the request"),
             ErrorKind::Throttled => format!("{name} asks for fewer requests; wait and try again"),
             ErrorKind::Unavailable => format!("{name} is failing; try again later"),
-            ErrorKind::Contract if (300..400).contains(&status) => {
+            ErrorKind::Contract if status.is_redirection() => {
                 format!("{name} answered with a redirect, which isn't followed with credentials; check the base URL")
             }
             ErrorKind::Contract => format!("{name} answered neither with a token nor with an error"),
-            ErrorKind::Configuration | ErrorKind::Request => format!("{name} rejected the request"),
         };
+        let hint = match certificate {
+            Some(CertificateIs::Set) => "; it asked for a client certificate, and may refuse the one that is set",
+            _ => "",
+        };
+        let Words { code, description } = words;
         let code_ = code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
-        let message = format!("{what} (HTTP {status}{code_})");
-        self.error(kind, message).with_answer(status, code, description, retry_after)
+        let coding = coding(headers).filter(|_| code.is_none()).unwrap_or_default();
+        let message = format!("{what} (HTTP {}{code_}, {host}){hint}{coding}", status.as_u16());
+        let error = self.error(kind, message).with_answer(status.as_u16(), code, description, retry_after(headers));
+        let error = error.with_server_clock(clock(headers).and_then(|date| Skew::of_refusal(date, self.since)));
+        if is_missing { error.with_obstacle(Obstacle::ClientCertificate) } else { error }
     }
 
     /// The error code and description of either provider's shape; a gateway before the server may speak the other's.
     // Quirks onence-400-typed-as-the-200, worldline-400-inline.
-    fn code_and_description(&self, body: &[u8]) -> (Option<String>, Option<String>) {
+    fn words(&self, body: &[u8]) -> Words {
         use raw::{onence::types::BearerToken400, worldline::types::ErrorResponse};
         let onence: BearerToken400 = serde_json::from_slice(body).unwrap_or_default();
         let worldline: ErrorResponse = serde_json::from_slice(body).unwrap_or_default();
-        let first = |values: [Option<Value>; 2], fits: &dyn Fn(&str) -> bool| {
-            values.into_iter().flatten().find_map(|value| Some(value.as_str().filter(|text| fits(text))?.to_owned()))
+        let texts = |values: [Option<Value>; 2]| {
+            let text = |value| if let Value::String(text) = value { Some(text) } else { None };
+            values.into_iter().flatten().filter_map(text).collect::<Vec<_>>()
         };
-        // A code that is known is our own literal, even where it holds a secret as weak as `client`.
-        let code = first([onence.error_code, worldline.error], &|code| {
-            known(code).is_some() || looks_like_code(code) && !self.is_secret(code)
-        });
-        let description = first([onence.message, worldline.error_description], &|_| true);
-        (code, description.map(|text| self.cleaned(&text)))
+        let codes = texts([onence.error_code, worldline.error]);
+        // A code that is known is our own literal, even where it holds a secret as weak as `client`. Any other is a text.
+        let code = codes.iter().find(|code| known(code).is_some());
+        let code = code.or_else(|| codes.iter().find(|code| looks_like_code(code) && !self.is_secret(code))).cloned();
+        // Some put words where a code is expected. Quirk words-for-a-code.
+        let instead = codes.into_iter().find(|text| !looks_like_code(text));
+        let description = texts([onence.message, worldline.error_description]).into_iter().next();
+        let description = instead.into_iter().chain(description).map(|text| self.shown(&text));
+        let description = description.collect::<Option<Vec<_>>>().filter(|texts| !texts.is_empty());
+        Words { code, description: description.map(|texts| texts.join(": ")) }
     }
 
+    /// Whether a text holds one of our secrets, in whatever spelling.
     fn is_secret(&self, text: &str) -> bool {
-        self.secrets_as_sent().any(|secret| folded(text).contains(&**secret))
+        self.secrets.iter().any(|secret| text::holds(text, secret))
     }
 
-    fn redacted(&self, text: &str) -> String {
-        self.secrets_as_sent().fold(folded(text), |text, secret| text.replace(&**secret, REDACTED))
-    }
-
-    /// Our secrets in clear, and as they stand in a form or URL.
-    fn secrets_as_sent(&self) -> impl Iterator<Item = Zeroizing<String>> {
-        self.secrets.iter().flat_map(|secret| {
-            let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            let in_url = in_form.replace('+', "%20");
-            // Of a secret that is all white space nothing is left to look for.
-            [folded(secret), in_form, in_url].map(Zeroizing::new).into_iter().filter(|secret| !secret.is_empty())
-        })
-    }
-
-    /// A server's words, fit to be shown: without our secrets, control characters, and words too long to be any.
-    fn cleaned(&self, text: &str) -> String {
-        let text = self.redacted(text);
-        let words = text.split(' ').map(|word| if word.len() > 64 { "[...]" } else { word });
-        words.collect::<Vec<_>>().join(" ").chars().take(300).collect()
+    /// A server's words, fit to be shown: of those that hold a secret nothing is, since what is left would show where it was.
+    fn shown(&self, text: &str) -> Option<String> {
+        if self.is_secret(text) {
+            return None;
+        }
+        // Too long to be a word: what may be a token.
+        let folded = text::folded(text);
+        let words = folded.split(' ').map(|word| if word.len() > 64 { "[...]" } else { word });
+        Some(text::shown(&words.collect::<Vec<_>>().join(" "), 300))
     }
 
     fn contract(&self, what: &str) -> Error {
-        self.error(ErrorKind::Contract, format!("{}'s answer can't be used: {what}", self.name))
+        let (name, Route { host, .. }) = (self.name, self.route);
+        self.error(ErrorKind::Contract, format!("{name}'s answer can't be used ({host}): {what}"))
     }
 
     fn error(&self, kind: ErrorKind, message: String) -> Error {
@@ -263,30 +303,29 @@ impl Asked<'_> {
     }
 }
 
-const TOO_LONG: &str = "it is longer than 64 KiB";
+/// What a server says about an error, cleaned.
+#[derive(Default)]
+struct Words {
+    code: Option<String>,
+    description: Option<String>,
+}
 
-const REDACTED: &str = "[redacted]";
-
-/// A member as text whatever JSON type it came in; a list's items with spaces between.
-// Quirk worldline-scope-as-text.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        Value::Array(items) => Some(items.iter().filter_map(text).collect::<Vec<_>>().join(" ")),
-        other => Some(other.to_string()),
+impl Words {
+    /// Whose move it is by the code, if that is a documented one.
+    fn kind(&self) -> Option<ErrorKind> {
+        known(self.code.as_deref()?)
     }
 }
 
-/// With a single space for each run of white space and control characters, so that those hide no secret.
-fn folded(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
-/// Without what could steer a terminal.
-fn without_controls(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+/// A member as text whatever JSON type it came in; a list's items with spaces between.
+// Quirk worldline-scope-as-text.
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => Some(items.iter().filter_map(as_text).collect::<Vec<_>>().join(" ")),
+        other => Some(other.to_string()),
+    }
 }
 
 /// Whose move a code is that either provider documents.
@@ -299,24 +338,38 @@ fn looks_like_code(code: &str) -> bool {
     (1..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
-fn over_limit(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        source = error.source();
+/// Whose move it is where no code says more.
+fn by_status(status: StatusCode, headers: &HeaderMap) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::Credentials,
+        429 => ErrorKind::Throttled,
+        503 if retry_after(headers).is_some() => ErrorKind::Throttled,
+        408 | 500..=599 => ErrorKind::Unavailable,
+        400..=499 => ErrorKind::Request,
+        _ => ErrorKind::Contract,
     }
-    false
 }
 
-/// `Retry-After` in either form (RFC 9110 section 10.2.3), at most an hour. A date counts from the server's own `Date`.
+/// Names the coding of a body, since nobody asked for one and none is undone.
+// Quirk compressed-answers.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let coding = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?;
+    let is_coding = |c: char| c.is_ascii_alphanumeric() || "-, ".contains(c);
+    let shown = if coding.len() <= 40 && coding.chars().all(is_coding) { coding } else { "of an odd name" };
+    (!matches!(coding.trim(), "" | "identity"))
+        .then(|| format!("; it is compressed (Content-Encoding: {shown}), though the request forbids that"))
+}
+
+/// `Retry-After` in either form (RFC 9110 section 10.2.3), or in seconds with a fraction, which counts as a whole one; at
+/// most an hour. A date counts from the server's own `Date`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(60 * 60);
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let span = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+    let is_number =
+        value.starts_with(|c: char| c.is_ascii_digit()) && value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let span = if is_number {
         // More digits than a number of seconds has: a very long time.
-        value.parse().map_or(LONGEST, Duration::from_secs)
+        Duration::try_from_secs_f64(value.parse::<f64>().ok()?.ceil()).unwrap_or(LONGEST)
     } else {
         let then = httpdate::parse_http_date(value).ok()?;
         then.duration_since(date(headers).unwrap_or_else(SystemTime::now)).unwrap_or_default()
@@ -325,6 +378,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// When the server says that it answered.
-pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()
+}
+
+/// What its clock showed then, unless the answer comes from a store (`Age`, RFC 9111 section 5.1).
+pub(crate) fn clock(headers: &HeaderMap) -> Option<SystemTime> {
+    date(headers).filter(|_| !headers.contains_key(header::AGE))
 }

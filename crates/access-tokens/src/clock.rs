@@ -182,7 +182,7 @@ impl Moment {
     }
 }
 
-/// How far a server's clock is ahead of this machine's, as its `Date` headers (RFC 9110 section 6.6.1) tell.
+/// How far the times of the last assertion that a server accepted were ahead of this machine's clock.
 #[derive(Debug, Default)]
 pub(crate) struct Skew(AtomicI64);
 
@@ -190,11 +190,18 @@ impl Skew {
     /// More than that is no clock that is off but a header that is wrong.
     const MOST: i64 = 24 * 60 * 60 * NANOS as i64;
 
-    /// Takes in the `date` of an answer to what was sent at `sent` and came by now.
-    pub(crate) fn learn(&self, date: SystemTime, sent: Moment) {
-        if let Some(ahead) = Self::between(date, sent).filter(|ahead| ahead.saturating_abs() <= Self::MOST) {
-            self.0.store(ahead, Ordering::Relaxed);
-        }
+    /// In nanoseconds; none before the first.
+    pub(crate) fn accepted(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn accept(&self, nanos: i64) {
+        self.0.store(nanos, Ordering::Relaxed);
+    }
+
+    /// What the `date` of an answer that came by now tells of the server's clock (RFC 9110 section 6.6.1), if that can be.
+    pub(crate) fn of_refusal(date: SystemTime, sent: Moment) -> Option<i64> {
+        Self::between(date, sent).filter(|ahead| ahead.saturating_abs() <= Self::MOST)
     }
 
     /// By how many nanoseconds the server is ahead. `Date` is in whole seconds and the way takes its time, so a span of skews
@@ -212,13 +219,9 @@ impl Skew {
         0.clamp(ahead_of(came), ahead_of(asked).max(ahead_of(came))) / NANOS as i64
     }
 
-    /// The server's time, in nanoseconds since 1970.
-    pub(crate) fn server_time(&self) -> Duration {
-        Duration::from_nanos(Moment::now().wall.saturating_add_signed(self.nanos()))
-    }
-
-    pub(crate) fn nanos(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+    /// The time of a clock that is so many nanoseconds ahead, since 1970.
+    pub(crate) fn server_time(nanos: i64) -> Duration {
+        Duration::from_nanos(Moment::now().wall.saturating_add_signed(nanos))
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! What may leave the process, and what may not: a server's answer can hold a token, and a proxy's can hold anything. So
 //! the message is ours alone; of the answer only the status, the provider's error code (if it looks like one) and, behind
-//! [`Error::description`], its words are kept, cleaned of our secrets and of anything too long to be prose. Bodies never
-//! are, nor are the texts of parsers, which quote what they read.
+//! [`Error::description`], its words are kept, unless they hold a secret of ours, cleaned of anything too long to be prose.
+//! Bodies never are, nor are the texts of parsers, which quote what they read.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::Setting;
+use crate::{Obstacle, Setting};
 
 /// Why there is no token. Cheap to clone, so that all who waited for one exchange can have it.
 ///
@@ -25,11 +25,13 @@ pub struct Error(Arc<Inner>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller's: a setting is wrong. Nothing was sent.
+    /// The caller's: a setting is wrong, and nothing was sent. Or TLS failed in a way that lasts until somebody acts: who that
+    /// is, the message says, and [`Error::obstacle`] what is wrong. A cache tries again all the same.
     Configuration,
     /// The operator's: the provider rejected the credentials.
     Credentials,
-    /// The caller's: the provider rejected something else in the request, such as a scope or the realm.
+    /// The caller's: the provider rejected something else in the request, such as a scope or the realm; or something before
+    /// the provider, such as a firewall, refused access.
     Request,
     /// Nobody's, wait: the provider asks for fewer requests; see [`Error::retry_after`].
     Throttled,
@@ -66,12 +68,14 @@ struct Inner {
     message: String,
     setting: Option<Setting>,
     item: Option<usize>,
+    obstacle: Option<Obstacle>,
     provider: Option<String>,
     status: Option<u16>,
     code: Option<String>,
     description: Option<String>,
     retry_after: Option<Duration>,
     spent: bool,
+    server_clock: Option<i64>,
     shared_pause: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -85,12 +89,14 @@ impl Error {
             message: message.into(),
             setting: None,
             item: None,
+            obstacle: None,
             provider: None,
             status: None,
             code: None,
             description: None,
             retry_after: None,
             spent: false,
+            server_clock: None,
             shared_pause: None,
             source: None,
         }))
@@ -129,6 +135,20 @@ impl Error {
 
     pub(crate) fn with_provider(self, provider: &str) -> Self {
         self.with(|inner| inner.provider = Some(provider.to_owned()))
+    }
+
+    /// Adds what stood between this machine and the server.
+    pub(crate) fn with_obstacle(self, obstacle: Obstacle) -> Self {
+        self.with(|inner| inner.obstacle = Some(obstacle))
+    }
+
+    /// The refusal's `Date` says that the server's clock is so many nanoseconds ahead of this machine's.
+    pub(crate) fn with_server_clock(self, ahead: Option<i64>) -> Self {
+        self.with(|inner| inner.server_clock = ahead)
+    }
+
+    pub(crate) fn server_clock(&self) -> Option<i64> {
+        self.0.server_clock
     }
 
     /// What came was a token without any life left: an `expires_in` of zero, as servers give one out that round down.
@@ -190,6 +210,12 @@ impl Error {
         self.0.item
     }
 
+    /// What stood between this machine and the server, where no answer came, or one that says so: a client certificate that is
+    /// missing.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        self.0.obstacle
+    }
+
     /// Whether the same request may succeed later: [`Throttled`](ErrorKind::Throttled) and
     /// [`Unavailable`](ErrorKind::Unavailable).
     pub fn is_retryable(&self) -> bool {
@@ -201,7 +227,7 @@ impl Error {
         self.0.provider.as_deref()
     }
 
-    /// The HTTP status of an answer that wasn't a 200.
+    /// The HTTP status of the answer, where one came that is an error; 200 where a server says with a 200 that it failed.
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
@@ -211,8 +237,9 @@ impl Error {
         self.0.code.as_deref()
     }
 
-    /// What the provider said to its error code. Text of a server: at most 300 characters, without control characters, our
-    /// own secrets and words too long to be prose; still nothing to act upon.
+    /// What the provider said to its error code, or in its place. Text of a server: at most 300 characters, without control
+    /// and invisible characters and words too long to be prose, and left out where it holds a secret of ours; still nothing
+    /// to act upon.
     pub fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
@@ -238,12 +265,14 @@ impl fmt::Debug for Error {
             message,
             setting,
             item,
+            obstacle,
             provider,
             status,
             code,
             description: _,
             retry_after,
             spent: _,
+            server_clock: _,
             shared_pause: _,
             source,
         } = &*self.0;
@@ -256,6 +285,7 @@ impl fmt::Debug for Error {
         };
         some("setting", setting.as_ref().map(|value| value as _));
         some("item", item.as_ref().map(|value| value as _));
+        some("obstacle", obstacle.as_ref().map(|value| value as _));
         some("provider", provider.as_ref().map(|value| value as _));
         some("status", status.as_ref().map(|value| value as _));
         some("code", code.as_ref().map(|value| value as _));

@@ -88,6 +88,7 @@ mod secret_file;
 mod setting;
 pub mod store;
 pub mod testing;
+mod text;
 mod token;
 mod transport;
 pub mod worldline;
@@ -103,9 +104,9 @@ pub use scopes::Scopes;
 pub use secret_file::SecretFile;
 pub use setting::Setting;
 pub use token::AccessToken;
-pub use transport::Transport;
 #[cfg(feature = "probe")]
 pub use transport::probe;
+pub use transport::{Obstacle, Transport};
 
 // Its second program needs the feature.
 #[cfg(all(doctest, feature = "reqwest-middleware"))]

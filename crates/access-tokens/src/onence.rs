@@ -13,7 +13,7 @@ use crate::{
     answer::{Asked, Granted},
     clock::Moment,
     store::{NameKey, TokenName},
-    transport::{self, BaseUrl},
+    transport::{self, BaseUrl, Route},
 };
 
 const PROVIDER: &str = "onence";
@@ -75,8 +75,10 @@ impl fmt::Debug for Credentials {
 pub struct Client {
     raw: raw::Client,
     base_url: Url,
+    token_url: String,
     credentials: Credentials,
     transport: Transport,
+    route: Route,
 }
 
 impl Client {
@@ -139,9 +141,11 @@ impl ClientBuilder {
         let basic = Authentication::basic(username, password).ok_or_else(|| {
             Setting::Username.error("holds a colon, which Basic authentication can't carry (RFC 7617)")
         })?;
-        let raw =
-            raw::Client::new_with_client(transport::without_slash(&base_url), transport.client(&base_url)?, basic);
-        Ok(Client { raw, base_url, credentials, transport })
+        let (client, route) = transport.client(&base_url)?;
+        let prefix = transport::without_slash(&base_url);
+        let raw = raw::Client::new_with_client(prefix, client, basic);
+        let token_url = format!("{prefix}/oauth/token");
+        Ok(Client { raw, base_url, token_url, credentials, transport, route })
     }
 }
 
@@ -162,16 +166,18 @@ impl TokenEndpoint for Client {
             let asked = Asked {
                 provider: PROVIDER,
                 name: "1NCE",
+                url: &self.token_url,
+                route: &self.route,
                 scopes: &Scopes::none(),
                 secrets: [Some(self.credentials.password.expose()), self.raw.inner().expose()]
                     .into_iter()
                     .flatten()
                     .collect(),
                 since: Moment::now(),
-                skew: None,
+                attempt: 1,
             };
             let body = raw::types::PostAccessTokenPostBody { grant_type: "client_credentials".to_owned() };
-            asked.conclude(self.raw.post_access_token_post(&body).await, granted).await
+            asked.conclude(self.raw.post_access_token_post(&body), granted).await
         })
     }
 }

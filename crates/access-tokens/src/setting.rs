@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{ParseError, Url};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, text::is_invisible};
 
 /// The setting that an [`Error`] of kind [`Configuration`](ErrorKind::Configuration) is about; see [`Error::setting`].
 ///
@@ -257,16 +257,6 @@ impl fmt::Display for Setting {
 }
 
 const QUOTES: [char; 6] = ['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
-
-/// Whether nobody can see it: zero width, or a mark of the direction of text. They come along when people copy.
-fn is_invisible(c: char) -> bool {
-    const SINGLE: [char; 10] = [
-        '\u{ad}', '\u{34f}', '\u{61c}', '\u{115f}', '\u{1160}', '\u{180e}', '\u{3164}', '\u{feff}', '\u{ffa0}',
-        '\u{2028}',
-    ];
-    SINGLE.contains(&c)
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2029}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
-}
 
 fn described(c: char) -> String {
     let name = match c {

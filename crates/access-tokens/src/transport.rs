@@ -4,6 +4,8 @@ pub(crate) mod base_url;
 #[cfg(feature = "probe")]
 pub mod probe;
 mod proxy;
+mod route;
+mod tls;
 
 use std::{
     fmt,
@@ -12,9 +14,16 @@ use std::{
 };
 
 use access_tokens_raw::Secret;
+use reqwest::dns::{Name, Resolve, Resolving};
+use rustls_pki_types::CertificateDer;
 use url::Url;
 
-pub(crate) use self::base_url::{BaseUrl, without_slash};
+pub use self::route::Obstacle;
+pub(crate) use self::{
+    base_url::{BaseUrl, without_slash},
+    route::{Cause, CertificateIs, Route, find},
+};
+use self::{route::NoAddress, tls::CertificateRequested};
 use crate::{Error, ErrorKind, Identity, Setting, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
@@ -125,8 +134,8 @@ impl Transport {
         in_runtime()
     }
 
-    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked.
-    pub(crate) fn client(&self, base_url: &Url) -> Result<reqwest::Client, Error> {
+    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked, and the way that it takes.
+    pub(crate) fn client(&self, base_url: &Url) -> Result<(reqwest::Client, Route), Error> {
         self.client_with(base_url, |builder| builder)
     }
 
@@ -135,28 +144,32 @@ impl Transport {
         &self,
         base_url: &Url,
         watch: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<reqwest::Client, Error> {
+    ) -> Result<(reqwest::Client, Route), Error> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("access-tokens/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
-            .timeout(self.timeout);
+            .timeout(self.timeout)
+            .dns_resolver(Names)
+            // What servers send that is whole, if sloppy (RFC 9112 section 5): folded lines, blanks around names.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true);
         // None but this: what the HTTP client itself takes from the environment, it doesn't check.
         builder = builder.no_proxy();
-        if let Some(proxy) = self.proxy_to(base_url)? {
-            let proxy = reqwest::Proxy::all(proxy);
+        let proxy = self.proxy_to(base_url)?;
+        if let Some(proxy) = &proxy {
+            let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);
         }
-        for (index, roots) in self.roots.iter().enumerate() {
-            let roots = root_certificates(roots).map_err(|error| error.with_item(index))?;
-            let roots: Result<Vec<_>, _> = roots.iter().map(|der| reqwest::Certificate::from_der(der)).collect();
-            let unusable = |_| Setting::Roots.error("can't be used by TLS").with_item(index);
-            builder = builder.tls_certs_merge(roots.map_err(unusable)?);
-        }
+        let requested = CertificateRequested::default();
+        let roots = self.extra_roots()?;
         if let Some(identity) = &self.identity {
             identity.check_for_tls()?;
-            let identity = identity.with_pem(|pem| reqwest::Identity::from_pem(pem.as_bytes()));
-            let unusable = |_| Setting::Certificate.error("can't be used by TLS");
-            builder = builder.identity(identity.map_err(unusable)?);
+        }
+        // A machine without root certificates will do for `http`.
+        if base_url.scheme() == "https" {
+            let tls = tls::config(roots, self.identity.as_ref(), requested.clone())?;
+            builder = builder.tls_backend_preconfigured(tls);
         }
         builder = watch(builder);
         #[cfg(feature = "reqwest")]
@@ -168,22 +181,50 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // For one request every few minutes a kept connection gains nothing, and it may be dead, lead to an old address or
+            // belong to a runtime that has ended. Quirk kept-connections.
+            .pool_max_idle_per_host(0)
+            // Whatever features other crates switch on. Quirk compressed-answers.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             // It would log what is sent.
             .connection_verbose(false);
         if base_url.scheme() == "http" {
-            // In clear only on this machine, whatever a name server says. And one without root certificates will do.
+            // In clear only on this machine, whatever a name server says.
             let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
             let loopback = loopback.map(|address| SocketAddr::new(address, 0));
             builder = builder.no_proxy().tls_certs_only([]).resolve_to_addrs("localhost", &loopback);
         }
-        builder.build().map_err(|e| {
-            let message = if self.roots.is_empty() && self.identity.is_none() {
-                "the HTTP client can't be set up; are root certificates installed on this machine?"
-            } else {
-                "the HTTP client can't be set up; check the extra roots and the client certificate"
-            };
-            configuration(message).with_source(e.without_url())
-        })
+        let client =
+            builder.build().map_err(|e| configuration("the HTTP client can't be set up").with_source(Cause::of(&e)))?;
+        Ok((client, Route::new(base_url, proxy.as_ref(), self, requested)))
+    }
+
+    fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let mut extra = Vec::new();
+        for (index, roots) in self.roots.iter().enumerate() {
+            let roots = root_certificates(roots).map_err(|error| error.with_item(index))?;
+            extra.extend(roots.into_iter().map(CertificateDer::from));
+        }
+        Ok(extra)
+    }
+}
+
+/// Looks names up as the system does.
+struct Names;
+
+impl Names {
+    async fn look_up(name: &str) -> Result<Vec<SocketAddr>, NoAddress> {
+        let found = tokio::net::lookup_host((name, 0)).await.map(Iterator::collect);
+        found.map_err(|source| NoAddress { name: name.to_owned(), source })
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move { Ok(Box::new(Self::look_up(name.as_str()).await?.into_iter()) as _) })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     assertion::{self, ClientAssertion},
     clock::{Moment, Skew},
     store::{NameKey, TokenName},
-    transport::{self, BaseUrl},
+    transport::{self, BaseUrl, Route},
 };
 
 const PROVIDER: &str = "worldline";
@@ -81,8 +81,8 @@ impl fmt::Debug for ClientSecret {
 
 /// The token endpoint of one realm.
 ///
-/// The times in assertions are the server's: where its `Date` says that this machine's clock is off, they are corrected, and
-/// an assertion that was refused for them is followed by another at once.
+/// Where an assertion is refused and the `Date` of the refusal says that this machine's clock is off, another follows at once
+/// with the server's time. A time that was accepted stays in use until it is refused.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -105,6 +105,7 @@ pub struct Client {
     scopes: Scopes,
     credentials: Credentials,
     transport: Transport,
+    route: Route,
     skew: Skew,
 }
 
@@ -128,7 +129,7 @@ impl Client {
     }
 
     // Quirks worldline-form-one-of, worldline-constants-as-strings.
-    async fn body(&self) -> Result<raw::types::PosttokenBody, Error> {
+    async fn body(&self, skew: i64) -> Result<raw::types::PosttokenBody, Error> {
         let grant_type = "client_credentials".to_owned();
         let scope = self.scopes.to_string();
         Ok(match &self.credentials {
@@ -142,22 +143,22 @@ impl Client {
                 .into()
             }
             Credentials::ClientAssertion(assertion) => {
-                let issuer = self.issuer();
-                let token_endpoint = format!("{issuer}/protocol/openid-connect/token");
+                let (issuer, token_endpoint) = (self.issuer(), self.token_url());
                 raw::types::ClientJwtRequest {
                     grant_type,
                     scope,
                     client_assertion_type: assertion::TYPE.to_owned(),
-                    client_assertion: assertion.sign(&issuer, &token_endpoint, self.skew.server_time()).await?,
+                    client_assertion: assertion.sign(&issuer, &token_endpoint, Skew::server_time(skew)).await?,
                 }
                 .into()
             }
         })
     }
 
-    async fn ask(&self) -> Result<AccessToken, Error> {
+    /// Asks once, with times in an assertion that are so many nanoseconds ahead of this machine's.
+    async fn ask(&self, skew: i64, attempt: usize) -> Result<AccessToken, Error> {
         // Signed anew for every attempt: the server takes each `jti` once.
-        let body = self.body().await?;
+        let body = self.body(skew).await?;
         let secret = match &body {
             raw::types::PosttokenBody::CredentialsRequest(request) => request.client_secret.expose(),
             raw::types::PosttokenBody::JwtRequest(request) => request.client_assertion.expose(),
@@ -165,12 +166,43 @@ impl Client {
         let asked = Asked {
             provider: PROVIDER,
             name: "Worldline",
+            url: &self.token_url(),
+            route: &self.route,
             scopes: &self.scopes,
             secrets: vec![secret],
             since: Moment::now(),
-            skew: Some(&self.skew),
+            attempt,
         };
-        asked.conclude(self.raw.posttoken(self.realm.as_str(), &body).await, granted).await
+        asked.conclude(self.raw.posttoken(self.realm.as_str(), &body), granted).await
+    }
+
+    /// Asks with an assertion, whose times are refused where this machine's clock is off. The clock that a refusal tells may
+    /// be another's, such as a gateway's, so a time that was accepted stays in use, and against one that is refused this
+    /// machine's own is tried. Each time is tried once.
+    async fn ask_with_assertion(&self) -> Result<AccessToken, Error> {
+        let mut skew = self.skew.accepted();
+        let mut tried = Vec::with_capacity(MOST_ATTEMPTS);
+        loop {
+            tried.push(skew);
+            let refusal = match self.ask(skew, tried.len()).await {
+                Err(error) if error.kind() == ErrorKind::Credentials => error,
+                outcome => {
+                    if outcome.is_ok() {
+                        self.skew.accept(skew);
+                    }
+                    return outcome;
+                }
+            };
+            let is_new = |skew: &i64| tried.iter().all(|tried| tried.abs_diff(*skew) > CLOCK_IS_OFF);
+            let next = refusal.server_clock().into_iter().chain([0]).find(is_new);
+            let Some(next) = next.filter(|_| tried.len() < MOST_ATTEMPTS) else { return Err(refusal) };
+            tracing::warn!(provider = PROVIDER, error = %refusal, "asking again with other times in the assertion");
+            skew = next;
+        }
+    }
+
+    fn token_url(&self) -> String {
+        format!("{}/protocol/openid-connect/token", self.issuer())
     }
 
     /// The realm's URL, which is what Keycloak takes for the issuer.
@@ -225,12 +257,9 @@ impl ClientBuilder {
         if let Credentials::ClientAssertion(assertion) = &credentials {
             assertion.check()?;
         }
-        let raw = raw::Client::new_with_client(
-            transport::without_slash(&base_url),
-            transport.client(&base_url)?,
-            Authentication::none(),
-        );
-        Ok(Client { raw, base_url, realm, scopes, credentials, transport, skew: Skew::default() })
+        let (client, route) = transport.client(&base_url)?;
+        let raw = raw::Client::new_with_client(transport::without_slash(&base_url), client, Authentication::none());
+        Ok(Client { raw, base_url, realm, scopes, credentials, transport, route, skew: Skew::default() })
     }
 }
 
@@ -250,23 +279,16 @@ impl TokenEndpoint for Client {
     fn exchange(&self) -> Exchange<'_> {
         Box::pin(async {
             self.transport.ready()?;
-            let skew = self.skew.nanos();
-            let outcome = self.ask().await;
-            // An assertion with the times of a clock that is off is refused; what the refusal tells of the server's clock
-            // puts the next one right.
-            let set_right = self.skew.nanos().abs_diff(skew) > CLOCK_IS_OFF;
-            match (&outcome, &self.credentials) {
-                (Err(error), Credentials::ClientAssertion(_))
-                    if error.kind() == ErrorKind::Credentials && set_right =>
-                {
-                    tracing::warn!(provider = PROVIDER, "this machine's clock and the server's differ; asking again");
-                    self.ask().await
-                }
-                _ => outcome,
+            match &self.credentials {
+                Credentials::ClientSecret(_) => self.ask(0, 1).await,
+                Credentials::ClientAssertion(_) => self.ask_with_assertion().await,
             }
         })
     }
 }
+
+/// The time that was accepted last, the server's, and this machine's own.
+const MOST_ATTEMPTS: usize = 3;
 
 /// By how many nanoseconds a clock must be off for that to be worth another request.
 const CLOCK_IS_OFF: u64 = 1_000_000_000;
@@ -310,6 +332,10 @@ pub enum ErrorCode {
     InvalidGrant,
     /// The server doesn't know this grant type.
     UnsupportedGrantType,
+    /// The server is overloaded or in maintenance. RFC 6749 has it for another endpoint (section 4.1.2.1).
+    TemporarilyUnavailable,
+    /// The server met an error of its own; from the same section.
+    ServerError,
     /// A code that is in none of these lists.
     Unknown(String),
 }
@@ -330,6 +356,8 @@ impl ErrorCode {
             "invalid_request" => Self::InvalidRequest,
             "invalid_grant" => Self::InvalidGrant,
             "unsupported_grant_type" => Self::UnsupportedGrantType,
+            "temporarily_unavailable" => Self::TemporarilyUnavailable,
+            "server_error" => Self::ServerError,
             _ => return None,
         })
     }
@@ -345,6 +373,7 @@ pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
         | ErrorCode::InvalidRequest
         | ErrorCode::InvalidGrant
         | ErrorCode::UnsupportedGrantType => Some(ErrorKind::Request),
+        ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError => Some(ErrorKind::Unavailable),
         ErrorCode::Unknown(_) => None,
     }
 }

@@ -144,7 +144,7 @@ pub fn same(text: &str) -> String {
         (r"(broke off the TLS handshake): .*", "$1: [the system's words]"),
         (r"(is Redis running there\?): .*", "$1: [the system's words]"),
         (r"(a maxmemory-policy that evicts): .*", "$1: [Redis' words]"),
-        (r"(gives no connection to [^:]*): .*", "$1: [the system's words]"),
+        (r"(opens no connection): .*", "$1: [the system's words]"),
         (r"/\S*/\.tmp\w+/", ""),
         (r"(can't be read): .*", "$1: [the system's words]"),
         (r"\w{3}, \d{1,2} \w{3} \d{4} [\d:]{8} (GMT|\+0000)", "[date]"),

@@ -2,24 +2,21 @@
 //! [`Transport::probe`](crate::Transport::probe).
 
 use std::{
-    error::Error as StdError,
-    io,
     net::IpAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rustls::{AlertDescription, CertificateError};
+use reqwest::dns::{Name, Resolve, Resolving};
 use tower::util::MapResponseLayer;
-use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{BaseUrl, Transport, in_runtime};
+use super::{BaseUrl, Names, Transport, in_runtime, route::Seen};
 use crate::{
-    Error, ErrorKind, answer,
+    Error, answer,
     clock::{Moment, Skew},
     identity::system_time,
+    text,
 };
 
 impl Transport {
@@ -28,7 +25,7 @@ impl Transport {
     /// counts as an answer.
     ///
     /// ```
-    /// use access_tokens::{Transport, probe::Obstacle};
+    /// use access_tokens::{Obstacle, Transport};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
@@ -39,8 +36,8 @@ impl Transport {
     ///
     /// let probe = Transport::new().probe("http://127.0.0.1:1").await?; // where nobody listens
     /// let failure = probe.failure().ok_or("that it can't be reached")?;
-    /// assert_eq!(failure.obstacle(), Obstacle::Connection);
-    /// assert!(failure.error().is_retryable());
+    /// assert_eq!(failure.obstacle(), Some(Obstacle::Connection));
+    /// assert!(failure.is_retryable());
     /// # Ok(()) }
     /// ```
     ///
@@ -50,11 +47,9 @@ impl Transport {
     pub async fn probe(&self, base_url: &str) -> Result<Probe, Error> {
         in_runtime()?;
         let url = BaseUrl(base_url.to_owned()).checked()?;
-        let proxy = self.proxy_to(&url)?;
-        let tls_to_proxy = proxy.as_ref().is_some_and(|proxy| proxy.scheme() == "https");
         let watch = Watch::default();
         let connected = watch.connected.clone();
-        let client = self.client_with(&url, |builder| {
+        let (client, route) = self.client_with(&url, |builder| {
             builder.tls_info(true).dns_resolver(watch.clone()).connector_layer(MapResponseLayer::new(
                 move |connection| {
                     _ = connected.set(Instant::now());
@@ -70,8 +65,8 @@ impl Transport {
         let connected = watch.connected.get().copied();
         let looking_up = lookup.as_ref().map_or(Duration::ZERO, |lookup| lookup.took);
         let mut probe = Probe {
-            host: host_and_port(&url),
-            proxy: proxy.as_ref().map(host_and_port),
+            host: route.host.clone(),
+            proxy: route.proxy().map(str::to_owned),
             connecting: connected.unwrap_or(ended).duration_since(begun).saturating_sub(looking_up),
             answering: connected.map(|connected| ended.duration_since(connected)),
             lookup,
@@ -85,104 +80,19 @@ impl Transport {
                 let tls = answer.extensions().get::<reqwest::tls::TlsInfo>();
                 probe.certificate = tls.and_then(|tls| ServerCertificate::parse(tls.peer_certificate()?));
                 probe.status = Some(answer.status().as_u16());
-                let ahead = answer::date(answer.headers()).and_then(|date| Skew::between(date, sent));
+                let ahead = answer::clock(answer.headers()).and_then(|date| Skew::between(date, sent));
                 // Away from zero: what it is at least was told in whole seconds.
                 let seconds = |nanos: i64| nanos.signum() * (nanos.unsigned_abs().div_ceil(1_000_000_000) as i64);
                 probe.skew = ahead.map(seconds);
             }
-            Err(error) => probe.failure = Some(self.failure(&probe, connected.is_some(), tls_to_proxy, &url, error)),
+            Err(error) => {
+                let nowhere = probe.lookup.as_ref().filter(|lookup| lookup.addresses.is_empty());
+                let looking_up = nowhere.map(|lookup| lookup.host.clone());
+                let seen = Seen { connected: connected.is_some(), looking_up };
+                probe.failure = Some(route.failure_after(seen, error));
+            }
         }
         Ok(probe)
-    }
-
-    fn failure(&self, probe: &Probe, connected: bool, tls_to_proxy: bool, url: &Url, error: reqwest::Error) -> Failure {
-        let server = url.host_str().unwrap_or_default();
-        let limit = if error.is_connect() { self.connect_timeout } else { self.timeout };
-        let limit = Some(limit).filter(|_| error.is_timeout());
-        let told = |otherwise: String, in_time: &dyn Fn(Duration) -> String| limit.map_or(otherwise, in_time);
-        let nowhere = probe.lookup.as_ref().filter(|lookup| lookup.addresses.is_empty());
-        let (obstacle, message) = if let (Some(proxy), Some(_)) =
-            (&probe.proxy, tls_error(&error).filter(|_| tls_to_proxy))
-        {
-            // Whose handshake it was isn't told.
-            (Obstacle::Proxy, format!("TLS failed with the proxy {proxy}, or through it with {server}"))
-        } else if let Some(tls) = tls_error(&error) {
-            self.tls_failure(tls, server)
-        } else if let Some(Lookup { host, .. }) = nowhere {
-            let late = |limit| format!("no name server gave an address of {host} within {limit:?}");
-            (Obstacle::Lookup, told(format!("there is no address of {host}"), &late))
-        } else if connected {
-            let late = |limit| format!("{server} accepted the connection, but didn't answer within {limit:?}");
-            // With TLS 1.3 its refusal comes after the handshake, and may be lost with the connection.
-            let certificate = match url.scheme() {
-                "https" => "; a server that wants another client certificate does that, too",
-                _ => "",
-            };
-            (Obstacle::Answer, told(format!("the connection to {server} broke before its answer{certificate}"), &late))
-        } else if let Some(proxy) = &probe.proxy {
-            let late = |limit| format!("the proxy {proxy} gave no connection to {server} within {limit:?}");
-            (Obstacle::Proxy, told(format!("the proxy {proxy} gives no connection to {server}"), &late))
-        } else if url.scheme() == "https" && is_broken_off(&error) {
-            (Obstacle::Tls, format!("{} accepted the connection, and broke off the TLS handshake", probe.host))
-        } else {
-            let what = if url.scheme() == "https" { "connection with TLS" } else { "connection" };
-            let late = |limit| format!("no {what} to {} came about within {limit:?}", probe.host);
-            (Obstacle::Connection, told(format!("{} accepts no connection", probe.host), &late))
-        };
-        let error = Error::new(ErrorKind::Unavailable, message).with_source(error.without_url());
-        Failure { obstacle, error }
-    }
-
-    fn tls_failure(&self, error: &rustls::Error, server: &str) -> (Obstacle, String) {
-        use CertificateError as Refused;
-        let ended = "the certificate of the server ended";
-        let early = "the certificate of the server isn't valid yet";
-        match error {
-            rustls::Error::InvalidCertificate(why) => match why {
-                Refused::UnknownIssuer => (
-                    Obstacle::UnknownIssuer,
-                    format!("the certificate of {server} is issued by nobody whom this machine trusts"),
-                ),
-                Refused::Expired => (Obstacle::CertificateEnded, ended.to_owned()),
-                Refused::ExpiredContext { not_after, .. } => {
-                    (Obstacle::CertificateEnded, format!("{ended} on {}", date(not_after.as_secs())))
-                }
-                Refused::NotValidYet => (Obstacle::CertificateNotYetValid, early.to_owned()),
-                Refused::NotValidYetContext { not_before, .. } => {
-                    (Obstacle::CertificateNotYetValid, format!("{early}, but from {} on", date(not_before.as_secs())))
-                }
-                Refused::NotValidForName => {
-                    (Obstacle::WrongName, format!("the certificate of the server isn't for {server}"))
-                }
-                Refused::NotValidForNameContext { presented, .. } => {
-                    // As in `DnsName("localhost")`.
-                    let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
-                    let names: Vec<_> = presented.iter().take(5).map(name).collect();
-                    let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-                    (Obstacle::WrongName, format!("the certificate of the server is for {names} and not for {server}"))
-                }
-                _ => (Obstacle::Tls, format!("the certificate of {server} can't be accepted")),
-            },
-            rustls::Error::AlertReceived(
-                AlertDescription::AccessDenied
-                | AlertDescription::BadCertificate
-                | AlertDescription::CertificateExpired
-                | AlertDescription::CertificateRequired
-                | AlertDescription::CertificateRevoked
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::NoCertificate
-                | AlertDescription::UnknownCA
-                | AlertDescription::UnsupportedCertificate,
-            ) => {
-                let message = if self.identity.is_some() {
-                    format!("{server} refuses the client certificate")
-                } else {
-                    format!("{server} asks for a client certificate, and none is set")
-                };
-                (Obstacle::ClientCertificate, message)
-            }
-            _ => (Obstacle::Tls, format!("TLS with {server} failed")),
-        }
     }
 }
 
@@ -197,7 +107,7 @@ pub struct Probe {
     certificate: Option<ServerCertificate>,
     status: Option<u16>,
     skew: Option<i64>,
-    failure: Option<Failure>,
+    failure: Option<Error>,
 }
 
 impl Probe {
@@ -238,13 +148,13 @@ impl Probe {
     }
 
     /// By how many seconds the server's clock is ahead of this machine's; negative where it is behind. None where the answer
-    /// has no `Date`.
+    /// has no `Date`, or comes from a store (`Age`).
     pub fn skew(&self) -> Option<i64> {
         self.skew
     }
 
-    /// Why no answer came.
-    pub fn failure(&self) -> Option<&Failure> {
+    /// Why no answer came, as an exchange would report it; [`Error::obstacle`] says what stood in the way.
+    pub fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
 }
@@ -286,7 +196,7 @@ impl ServerCertificate {
     fn parse(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         // It is verified, but by whoever is trusted; and it is to be shown on a terminal.
-        let shown = |name: String| name.chars().filter(|c| !c.is_control()).take(200).collect();
+        let shown = |name: String| text::shown(&name, 200);
         Some(Self {
             subject: shown(certificate.subject().to_string()),
             issuer: shown(certificate.issuer().to_string()),
@@ -308,51 +218,6 @@ impl ServerCertificate {
     pub fn not_after(&self) -> SystemTime {
         self.not_after
     }
-}
-
-/// Why a [`Probe`] got no answer.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    obstacle: Obstacle,
-    error: Error,
-}
-
-impl Failure {
-    /// What stood in the way.
-    pub fn obstacle(&self) -> Obstacle {
-        self.obstacle
-    }
-
-    /// The same in words, of the kind that an exchange would give: [`ErrorKind::Unavailable`].
-    pub fn error(&self) -> &Error {
-        &self.error
-    }
-}
-
-/// What can stand between this machine and an answer, in the order in which it is met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Obstacle {
-    /// The name of the server, or of the proxy, has no address.
-    Lookup,
-    /// Nobody accepts a connection.
-    Connection,
-    /// The proxy isn't there, or opens no tunnel.
-    Proxy,
-    /// The server's certificate leads to no root that is trusted.
-    UnknownIssuer,
-    /// The server's certificate has ended, or this machine's clock is ahead.
-    CertificateEnded,
-    /// The server's certificate isn't valid yet, or this machine's clock is behind.
-    CertificateNotYetValid,
-    /// The server's certificate is for another name.
-    WrongName,
-    /// The server refuses the client certificate, or there is none.
-    ClientCertificate,
-    /// TLS failed in another way.
-    Tls,
-    /// There is a connection, and no answer over it.
-    Answer,
 }
 
 /// Sees what a request does on its way.
@@ -385,45 +250,14 @@ impl Watch {
 }
 
 impl Resolve for Watch {
-    /// By the system, as the HTTP client does it without us.
     fn resolve(&self, name: Name) -> Resolving {
         let (watch, host, begun) = (self.clone(), name.as_str().to_owned(), Instant::now());
         Box::pin(async move {
             watch.set(LookingUp { host: host.clone(), begun, ended: None, addresses: Vec::new() });
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
+            let found = Names::look_up(&host).await;
             let addresses = found.iter().flatten().map(|address| address.ip()).collect();
             watch.set(LookingUp { host, begun, ended: Some(Instant::now()), addresses });
-            Ok(Box::new(found?.into_iter()) as Addrs)
+            Ok(Box::new(found?.into_iter()) as _)
         })
     }
-}
-
-/// Whether the other side ended a connection that was there.
-fn is_broken_off(error: &(dyn StdError + 'static)) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    let broken_off = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
-    error.downcast_ref::<io::Error>().is_some_and(|error| broken_off.contains(&error.kind()))
-        || cause(error).is_some_and(is_broken_off)
-}
-
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref().or_else(|| tls_error(cause(error)?))
-}
-
-/// What lies within an error. Errors of TLS lie within those of input and output, one in another, whose `source` leaves them out.
-fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<io::Error>() {
-        Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
-        None => error.source(),
-    }
-}
-
-fn host_and_port(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// A time in seconds since 1970 as people read it.
-fn date(seconds: u64) -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
 }

@@ -1,0 +1,84 @@
+//! TLS to a server: the system's roots and further ones, and a client certificate.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use rustls::{
+    ClientConfig, SignatureScheme,
+    client::ResolvesClientCert,
+    crypto::{CryptoProvider, aws_lc_rs},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls_platform_verifier::Verifier;
+
+use super::configuration;
+use crate::{Error, Identity, Setting};
+
+/// Notes whether a server has asked for a client certificate, which no error tells where it goes on without one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CertificateRequested(Arc<AtomicBool>);
+
+impl CertificateRequested {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The HTTP client's own way to set up TLS can't tell that a server asked for a certificate, so it gets this.
+pub(super) fn config(
+    extra_roots: Vec<CertificateDer<'static>>,
+    identity: Option<&Identity>,
+    requested: CertificateRequested,
+) -> Result<ClientConfig, Error> {
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let message = if extra_roots.is_empty() {
+        "TLS has no roots to trust; are root certificates installed on this machine?"
+    } else {
+        "TLS can't use the extra roots; each must be the certificate of an authority"
+    };
+    let verifier = Verifier::new_with_extra_roots(extra_roots, provider.clone())
+        .map_err(|e| configuration(message).with_setting(Setting::Roots).with_source(e))?;
+    let certificate = identity.map(|identity| certified_key(identity, &provider)).transpose()?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| configuration("TLS can't be set up").with_source(e))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(Certificate { certificate, requested }));
+    // HTTP/2 gains nothing for a request that comes alone.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<SingleCertAndKey, Error> {
+    let unusable = || Setting::Certificate.error("can't be used by TLS");
+    let (chain, key) = identity.with_pem(|pem| {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        (chain, PrivateKeyDer::from_pem_slice(pem.as_bytes()))
+    });
+    let (chain, key) = chain.ok().zip(key.ok()).ok_or_else(unusable)?;
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|e| unusable().with_source(e))?;
+    Ok(SingleCertAndKey::from(certified))
+}
+
+/// The certificate that a server gets that asks for one.
+#[derive(Debug)]
+struct Certificate {
+    certificate: Option<SingleCertAndKey>,
+    requested: CertificateRequested,
+}
+
+impl ResolvesClientCert for Certificate {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.requested.0.store(true, Ordering::Relaxed);
+        self.certificate.as_ref()?.resolve(hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        // Without it nobody is asked, and the request goes unnoticed.
+        true
+    }
+}
