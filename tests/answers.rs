@@ -135,6 +135,15 @@ async fn an_answer_that_is_compressed_says_so() {
             }
         }
     }
+    // Not even where the HTTP client could, as in these tests.
+    let gzip = [
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 74, 45, 42, 202, 47, 82, 178, 82, 202, 204, 43, 75, 204, 201, 76,
+        137, 79, 206, 201, 76, 205, 43, 81, 170, 5, 0, 171, 132, 41, 160, 26, 0, 0, 0,
+    ];
+    let head = format!("HTTP/1.1 400 Bad\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gzip.len());
+    for error in errors([head.as_bytes(), &gzip].concat()).await {
+        assert!(error.to_string().contains("Content-Encoding: gzip"), "{error}");
+    }
     // It is only said where it matters.
     let server = Server::answering(answer(200, &["content-encoding: identity"], BODY)).await;
     server.onence().exchange().await.unwrap();
@@ -224,11 +233,12 @@ async fn each_exchange_has_a_connection_of_its_own() {
     let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let counted = (connections.clone(), requests.clone());
+    let closed = Arc::new(AtomicUsize::new(0));
+    let counted = (connections.clone(), requests.clone(), closed.clone());
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
             counted.0.fetch_add(1, Ordering::Relaxed);
-            let requests = counted.1.clone();
+            let (requests, closed) = (counted.1.clone(), counted.2.clone());
             tokio::spawn(async move {
                 if read_request(&mut connection).await.is_empty() {
                     return;
@@ -238,6 +248,7 @@ async fn each_exchange_has_a_connection_of_its_own() {
                 let kept = kept.replace("connection: close\r\n", "");
                 let _ = connection.write_all(kept.as_bytes()).await;
                 read_request(&mut connection).await;
+                closed.fetch_add(1, Ordering::Relaxed);
             });
         }
     });
@@ -246,6 +257,16 @@ async fn each_exchange_has_a_connection_of_its_own() {
         client.exchange().await.unwrap();
     }
     assert_eq!((connections.load(Ordering::Relaxed), requests.load(Ordering::Relaxed)), (5, 5));
+    // None is left open, however many clients there are: a process has but so many file descriptors.
+    let open = || connections.load(Ordering::Relaxed) - closed.load(Ordering::Relaxed);
+    for _ in 0..50 {
+        let credentials = onence::Credentials::new("u", "p");
+        onence::Client::builder(credentials).base_url(&url).build().unwrap().exchange().await.unwrap();
+    }
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(if open() == 0 { 0 } else { 50 })).await;
+    }
+    assert_eq!(open(), 0);
 }
 
 /// In another runtime than the one in which a connection was made, that would hang.
@@ -267,9 +288,11 @@ fn a_client_works_in_one_runtime_after_another() {
         }
     });
     let client = onence::Client::builder(onence::Credentials::new("u", "p")).base_url(&url).build().unwrap();
-    for _ in 0..3 {
-        // Not driven between two exchanges, as a function that is frozen.
-        runtime().block_on(client.exchange()).unwrap();
+    // None of them is driven any more after its exchange, nor dropped, as in a function that is frozen.
+    let runtimes = [runtime(), runtime(), runtime()];
+    for runtime in &runtimes {
+        let exchange = async { tokio::time::timeout(Duration::from_secs(5), client.exchange()).await };
+        runtime.block_on(exchange).unwrap().unwrap();
     }
 }
 

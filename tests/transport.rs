@@ -15,7 +15,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use access_tokens::{Error, ErrorKind, Identity, Obstacle, TokenEndpoint, Transport, onence, reqwest::Configure};
+use access_tokens::{
+    Error, ErrorKind, Identity, Obstacle, TokenCache, TokenEndpoint, Transport, onence, reqwest::Configure,
+};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
@@ -39,6 +41,10 @@ async fn a_root_of_its_own_is_trusted_only_where_it_was_given() {
     let url = tls_server(&authority, false).await;
     let trusting = direct().add_roots_pem(authority.pem());
     assert_eq!(secret(&url, trusting).await.unwrap(), "abc");
+    let root = reqwest::Certificate::from_der(authority.der()).unwrap();
+    let by_hand =
+        direct().configure(move |builder| builder.no_proxy().tls_backend_rustls().tls_certs_only([root.clone()]));
+    assert_eq!(secret(&url, by_hand).await.unwrap(), "abc");
     let other = direct().add_roots_pem(self::authority().pem());
     let error = secret(&url, other).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
@@ -262,6 +268,39 @@ async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
     }
 }
 
+/// It is a matter of configuration, and yet the server's operator may put it right.
+#[tokio::test]
+async fn a_certificate_that_is_renewed_is_found_at_the_pace_of_an_outage() {
+    let authority = authority();
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(2020, 1, 31);
+    let ended = Served::by(&authority, params).start(TOKEN).await;
+    let renewed = tls_server(&authority, false).await;
+    // One address, whose server changes.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let target = Arc::new(Mutex::new(ended));
+    let behind = Arc::clone(&target);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let address = behind.lock().unwrap().trim_start_matches("https://").to_owned();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(address).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let cache = TokenCache::new(client(&url, direct().add_roots_pem(authority.pem())).unwrap());
+    let error = cache.token().await.unwrap_err();
+    assert_eq!(error.obstacle(), Some(Obstacle::CertificateEnded), "{error}");
+    *target.lock().unwrap() = renewed;
+    let begun = Instant::now();
+    while let Err(error) = cache.token().await {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_certificate_that_a_server_wants_is_named() {
     let authority = authority();
@@ -413,10 +452,11 @@ fn tls(authority: &CertifiedIssuer<'static, KeyPair>) -> Served {
 /// Answers every request over TLS with a token; with `mutual`, to clients with a certificate of the authority alone.
 async fn tls_server(authority: &CertifiedIssuer<'static, KeyPair>, mutual: bool) -> String {
     let served = Served { mutual: mutual.then_some(true), ..tls(authority) };
-    served
-        .start(b"HTTP/1.1 200 OK\r\ncontent-length: 44\r\n\r\n{\"access_token\":\"abc\",\"token_type\":\"bearer\"}")
-        .await
+    served.start(TOKEN).await
 }
+
+const TOKEN: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-length: 44\r\n\r\n{\"access_token\":\"abc\",\"token_type\":\"bearer\"}";
 
 /// A proxy that opens tunnels, and what it was asked for.
 async fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {

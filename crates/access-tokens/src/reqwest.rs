@@ -17,7 +17,18 @@ pub(crate) type Closure = Arc<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sy
 /// Hands our builder to a closure.
 pub trait Configure {
     /// `configure` gets our builder after all that [`Transport`] sets. What [`Transport`] promises holds all the same: no
-    /// redirects, `http` on this machine alone and past every proxy, and nothing that is sent in a log.
+    /// redirects, no connection that is kept, nothing that is decoded, `http` on this machine alone and past every proxy, and
+    /// nothing that is sent in a log.
+    ///
+    /// TLS is set up as a whole already, so its settings do nothing here, unless the closure begins with `tls_backend_rustls()`:
+    /// then they count, and the roots and the client certificate of [`Transport`] don't.
+    ///
+    /// ```
+    /// use access_tokens::{Transport, reqwest::Configure};
+    /// use reqwest::tls::Version;
+    ///
+    /// let transport = Transport::new().configure(|builder| builder.tls_backend_rustls().tls_version_min(Version::TLS_1_3));
+    /// ```
     #[must_use]
     fn configure(self, configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static) -> Self;
 }
