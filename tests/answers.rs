@@ -228,6 +228,15 @@ async fn a_sloppy_answer_that_is_whole_is_read() {
 }
 
 #[tokio::test]
+async fn sloppy_headers_count() {
+    for head in ["retry-after:\r\n 7", "retry-after: \r\n\t7", "retry-after : 7", "a blank: b\r\nretry-after: 7"] {
+        for error in errors(format!("HTTP/1.1 429 Slow\r\n{head}\r\ncontent-length: 0\r\n\r\n")).await {
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{head:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_exchange_has_a_connection_of_its_own() {
     // Keeps its connections, and closes each on the second request without a word, as a balancer does.
     let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
