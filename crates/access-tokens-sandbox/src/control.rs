@@ -98,7 +98,7 @@ async fn nothing_here() -> Response {
 }
 
 async fn json_body(request: Request) -> Result<Value, Response> {
-    let body = request::body(request).await?;
+    let body = request::body(request).await.map_err(StatusCode::into_response)?;
     serde_json::from_slice(&body).map_err(|error| bad_request(format!("not JSON: {error}")))
 }
 

@@ -56,6 +56,13 @@
 //!
 //! The control paths answer errors as `{"error": "what is wrong"}`; faults don't touch them and they aren't counted.
 //!
+//! # How long it waits
+//!
+//! A connection is closed if no request has been under way on it for 30 s ([`Builder::client_timeout`]). This holds for one on
+//! which nothing or only part of a request's head was sent, and for an idle one. A body of which no more comes for that long
+//! is answered with 408. The answers' own time isn't limited: a `latency_ms` may be longer, and an `endless` body takes as
+//! long as the client reads it.
+//!
 //! # Default credentials
 //!
 //! | for | setting | value |
@@ -163,6 +170,7 @@ impl Sandbox {
         Builder {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
             allow_remote: false,
+            client_timeout: Duration::from_secs(30),
             onence: Onence::default(),
             worldline: Worldline::default(),
         }
@@ -357,6 +365,7 @@ impl Sandbox {
 pub struct Builder {
     listen: SocketAddr,
     allow_remote: bool,
+    client_timeout: Duration,
     onence: Onence,
     worldline: Worldline,
 }
@@ -372,6 +381,12 @@ impl Builder {
     /// the control endpoint asks for none, and everything goes over plain HTTP.
     pub fn allow_remote(mut self, allow: bool) -> Self {
         self.allow_remote = allow;
+        self
+    }
+
+    /// How long the sandbox waits for a client: for the whole head of its next request, and for more of a body. Default 30 s.
+    pub fn client_timeout(mut self, timeout: Duration) -> Self {
+        self.client_timeout = timeout;
         self
     }
 
@@ -417,7 +432,7 @@ impl Builder {
             requests: Requests::default(),
             connections: server::Connections::default(),
         });
-        let server = Server::start(listener, address, router(&state), state.connections.clone());
+        let server = Server::start(listener, address, router(&state), state.connections.clone(), self.client_timeout);
         Ok(Sandbox { state, server })
     }
 }

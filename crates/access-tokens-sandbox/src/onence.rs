@@ -160,7 +160,7 @@ async fn token(State(state): State<Arc<crate::State>>, request: Request) -> Resp
     let headers = request.headers().clone();
     let body = match request::body(request).await {
         Ok(body) => body,
-        Err(too_large) => return too_large,
+        Err(unreadable) => return unreadable.into_response(),
     };
     let credential = match check(&state.onence.credentials, &headers, &body) {
         Ok(credential) => credential,

@@ -23,7 +23,7 @@ async fn resource(State(state): State<Arc<crate::State>>, request: Request) -> R
     let token = request::authorization(request.headers(), "Bearer").map(str::to_owned);
     let body_bytes = match length(request.into_body()).await {
         Ok(length) => length,
-        Err(broken) => return broken,
+        Err(unreadable) => return unreadable.into_response(),
     };
     // Asked when the body is read: a token that ends while a long body comes in is an expired one.
     match state.tokens.check(token.as_deref()) {
@@ -44,15 +44,15 @@ async fn resource(State(state): State<Arc<crate::State>>, request: Request) -> R
 async fn always_401(request: Request) -> Response {
     match length(request.into_body()).await {
         Ok(_) => refuse(Some("invalid_token"), Some("This resource refuses every token")),
-        Err(broken) => broken,
+        Err(unreadable) => unreadable.into_response(),
     }
 }
 
 /// How many bytes came, of which none is kept.
-async fn length(mut body: Body) -> Result<u64, Response> {
+async fn length(mut body: Body) -> Result<u64, StatusCode> {
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
+        let frame = frame.map_err(|error| request::unreadable(&error))?;
         length += frame.data_ref().map_or(0, Bytes::len) as u64;
     }
     Ok(length)

@@ -12,7 +12,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use axum::response::Response;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,8 +25,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tower_http::timeout::TimeoutBody;
 
-/// How long an orderly stop waits for answers under way.
+/// How long an orderly stop waits for answers under way, and a connection that times out for its end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A running accept loop. Dropping it ends the loop and every connection.
@@ -40,9 +44,10 @@ impl Server {
         address: SocketAddr,
         router: Router,
         connections: Connections,
+        client_timeout: Duration,
     ) -> Server {
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, router, connections, stopped));
+        let accepting = tokio::spawn(accept(listener, router, connections, client_timeout, stopped));
         Server { address, stop, accepting }
     }
 
@@ -99,14 +104,20 @@ impl Reset {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, connections: Connections, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    connections: Connections,
+    client_timeout: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let open = connections.open();
-                    let serving = serve(stream, router.clone(), stopped.clone());
+                    let serving = serve(stream, router.clone(), client_timeout, stopped.clone());
                     tasks.spawn(async move {
                         serving.await;
                         drop(open);
@@ -126,31 +137,69 @@ async fn accept(listener: TcpListener, router: Router, connections: Connections,
 
 /// HTTP/1 or HTTP/2, whichever the client begins with (RFC 9113, section 3.3). The tasks of HTTP/2's requests end with the
 /// connection.
-async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+///
+/// The connection is closed when no request is being answered for `client_timeout`: because the client sent nothing, part of a
+/// request's head, or no further request.
+async fn serve(stream: TcpStream, router: Router, client_timeout: Duration, mut stopped: watch::Receiver<bool>) {
     // Without it a small answer may wait for the client's delayed acknowledgement. The answer is right either way.
     let _ = stream.set_nodelay(true);
     let reset = Reset::default();
     let asked = reset.0.clone();
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let (requests, mut under_way) = watch::channel(0_usize);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answering = Answering::new(requests.clone());
+        let mut request = request.map(|body| Body::new(TimeoutBody::new(client_timeout, body)));
         request.extensions_mut().insert(reset.clone());
-        router.call(request)
+        let answer = router.call(request);
+        async move { Ok::<_, Infallible>(answering.until_sent(answer.await?)) }
     });
     let rudely = Arc::new(AtomicBool::new(false));
     let socket = Socket { stream, rudely: rudely.clone() };
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-    let mut stopping = false;
+    let mut closing = false;
     loop {
+        let idle = *under_way.borrow_and_update() == 0;
         tokio::select! {
             // An error is the client's leaving, or a body of ours that was meant to break off.
             _ = &mut connection => return,
             () = asked.notified() => return rudely.store(true, Ordering::Relaxed),
-            () = stop_asked(&mut stopped), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
+            Ok(()) = under_way.changed() => continue,
+            () = stop_asked(&mut stopped), if !closing => {}
+            () = tokio::time::sleep(if closing { GRACE } else { client_timeout }), if idle => {}
         }
+        if closing {
+            return;
+        }
+        closing = true;
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+/// Counts a request as under way until its answer has been handed over whole, or can't be any more.
+struct Answering(watch::Sender<usize>);
+
+impl Answering {
+    fn new(requests: watch::Sender<usize>) -> Answering {
+        requests.send_modify(|requests| *requests += 1);
+        Answering(requests)
+    }
+
+    fn until_sent(self, answer: Response) -> Response {
+        // The HTTP layer drops a body when it has all of it.
+        answer.map(|body| {
+            Body::new(body.map_err(move |error| {
+                let _answering = &self;
+                error
+            }))
+        })
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.send_modify(|requests| *requests -= 1);
     }
 }
 

@@ -227,7 +227,7 @@ async fn token(
     let headers = request.headers().clone();
     let body = match request::body(request).await {
         Ok(body) => body,
-        Err(too_large) => return too_large,
+        Err(unreadable) => return unreadable.into_response(),
     };
     match answer(&state, &realm, clock, &headers, &body) {
         Ok(members) => uncached(StatusCode::OK, members),

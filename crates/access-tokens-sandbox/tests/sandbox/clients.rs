@@ -90,21 +90,22 @@ pub(crate) fn raw_worldline_request() -> String {
     )
 }
 
-/// Reads until the connection ends, for at most two seconds.
+/// Reads until the connection ends, for at most ten seconds.
 pub(crate) async fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, std::io::Result<()>) {
     let mut read = Vec::new();
-    let end =
-        tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut read)).await.expect("the connection ends");
+    let end = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut read))
+        .await
+        .expect("the connection ends");
     (read, end.map(|_| ()))
 }
 
-/// Waits up to two seconds for something that happens soon.
+/// Waits up to ten seconds for something that happens soon.
 pub(crate) async fn soon(what: &str, mut happened: impl AsyncFnMut() -> bool) {
-    for _ in 0..200 {
+    for _ in 0..1000 {
         if happened().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{what} didn't happen within two seconds");
+    panic!("{what} didn't happen within ten seconds");
 }

@@ -12,4 +12,5 @@ mod lifecycle;
 mod onence;
 mod resource;
 mod rotation;
+mod timeouts;
 mod worldline;
