@@ -237,6 +237,9 @@ pub(crate) struct SandboxArguments {
     /// Listen on an address that other machines reach
     #[arg(long)]
     pub(crate) allow_remote: bool,
+    /// A further name or address that requests to the control endpoint may have as their Host; may be given many times
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
     /// How 1NCE spells two members of its answer: userId and scope, or user_id and score
     #[arg(long, value_parser = ["schema", "example"], default_value = "schema")]
     pub(crate) spelling: String,

@@ -25,10 +25,15 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
         .allow_remote(arguments.allow_remote)
         .onence(onence)
         .worldline(Worldline { lifetime, ..Worldline::default() });
+    let sandbox = arguments.allow_host.iter().fold(sandbox, |sandbox, host| sandbox.allow_host(host));
     let sandbox = sandbox.start().await.map_err(|error| {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         let hint = if matches!(error, StartError::Remote(_)) { ", as it is with --allow-remote" } else { "" };
-        Failure::Setting(format!("--listen {}: {error}{cause}{hint}", arguments.listen))
+        let argument = match error {
+            StartError::Host(_) => "--allow-host".to_owned(),
+            _ => format!("--listen {}", arguments.listen),
+        };
+        Failure::Setting(format!("{argument}: {error}{cause}{hint}"))
     })?;
     for json in &arguments.fault {
         let fault = serde_json::from_str(json).map_err(|e| Failure::Setting(format!("--fault {json}: {e}")));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -10,15 +11,17 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::cross_site;
 use crate::fault::{Endpoint, EndpointFault};
-use crate::request;
 use crate::token::Refusal;
 
-pub(crate) fn routes() -> Router<Arc<crate::State>> {
+pub(crate) fn routes(state: &Arc<crate::State>) -> Router<Arc<crate::State>> {
     Router::new()
         .route("/_sandbox", get(show))
         .route("/_sandbox/faults", post(queue_faults).delete(clear_faults))
         .route("/_sandbox/revoke", post(revoke))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(axum::middleware::from_fn_with_state(state.clone(), cross_site::refuse))
         .fallback(nothing_here)
 }
 
@@ -38,10 +41,10 @@ async fn show(State(state): State<Arc<crate::State>>) -> Json<Value> {
     }))
 }
 
-async fn queue_faults(State(state): State<Arc<crate::State>>, request: Request) -> Response {
-    let body = match json_body(request).await {
+async fn queue_faults(State(state): State<Arc<crate::State>>, body: Bytes) -> Response {
+    let body = match json_of(&body) {
         Ok(body) => body,
-        Err(response) => return response,
+        Err(error) => return bad_request(error),
     };
     let (given, listed) = match body {
         Value::Array(list) => (list, true),
@@ -77,11 +80,11 @@ struct Revoke {
     all: bool,
 }
 
-async fn revoke(State(state): State<Arc<crate::State>>, request: Request) -> Response {
-    let asked = match json_body(request).await.map(Revoke::deserialize) {
+async fn revoke(State(state): State<Arc<crate::State>>, body: Bytes) -> Response {
+    let asked = match json_of(&body).map(Revoke::deserialize) {
         Ok(Ok(asked)) => asked,
         Ok(Err(error)) => return bad_request(error.to_string()),
-        Err(response) => return response,
+        Err(error) => return bad_request(error),
     };
     let revoked = match asked {
         Revoke { token: Some(token), all: false } => usize::from(state.tokens.revoke(&token)),
@@ -91,15 +94,19 @@ async fn revoke(State(state): State<Arc<crate::State>>, request: Request) -> Res
     Json(json!({ "revoked": revoked })).into_response()
 }
 
+async fn wrong_method() -> Response {
+    let error = "this path doesn't take the method; see Allow";
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error }))).into_response()
+}
+
 async fn nothing_here() -> Response {
     let error = "nothing here: the sandbox serves /management-api/oauth/token, \
         /auth/realms/{realm}/protocol/openid-connect/token, /resource and /_sandbox";
     (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
 }
 
-async fn json_body(request: Request) -> Result<Value, Response> {
-    let body = request::body(request).await.map_err(StatusCode::into_response)?;
-    serde_json::from_slice(&body).map_err(|error| bad_request(format!("not JSON: {error}")))
+fn json_of(body: &Bytes) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))
 }
 
 fn bad_request(error: impl Into<String>) -> Response {

@@ -54,7 +54,16 @@
 //! | `DELETE /_sandbox/faults` | drops every queued fault |
 //! | `POST /_sandbox/revoke` | revokes `{"token": "…"}` or `{"all": true}` |
 //!
-//! The control paths answer errors as `{"error": "what is wrong"}`; faults don't touch them and they aren't counted.
+//! The control paths answer errors as `{"error": "what is wrong"}`; faults don't touch them and they aren't counted. A body
+//! must be sent as JSON, and web pages of other origins are refused, because a browser sends their requests without asking:
+//!
+//! | what was sent to a control path | answer |
+//! | --- | --- |
+//! | a `Host` (in HTTP/2: `:authority`) other than a loopback name or address, the address that the sandbox listens on, or a [`Builder::allow_host`]; the port may be any | 421 |
+//! | an `Origin` other than `http://` or `https://` with that host and port; a `Sec-Fetch-Site` other than `same-origin` and `none` | 403 |
+//! | a body with another `Content-Type` than `application/json`, whatever its parameters | 415 |
+//!
+//! The other paths take any `Host` and `Origin`, as the real servers do: clients may reach the sandbox under any name.
 //!
 //! # How long it waits
 //!
@@ -118,6 +127,7 @@ mod assertion;
 mod certificate;
 mod control;
 mod credential;
+mod cross_site;
 mod fault;
 mod front;
 mod onence;
@@ -142,6 +152,7 @@ pub use crate::worldline::{Client, ClientAuth, Worldline};
 
 use crate::certificate::Identity;
 use crate::credential::LastCredentials;
+use crate::cross_site::{AllowedHosts, Host};
 use crate::front::Requests;
 use crate::queue::Faults;
 use crate::server::Server;
@@ -170,6 +181,7 @@ impl Sandbox {
         Builder {
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
             allow_remote: false,
+            allow_hosts: Vec::new(),
             client_timeout: Duration::from_secs(30),
             onence: Onence::default(),
             worldline: Worldline::default(),
@@ -365,6 +377,7 @@ impl Sandbox {
 pub struct Builder {
     listen: SocketAddr,
     allow_remote: bool,
+    allow_hosts: Vec<String>,
     client_timeout: Duration,
     onence: Onence,
     worldline: Worldline,
@@ -381,6 +394,26 @@ impl Builder {
     /// the control endpoint asks for none, and everything goes over plain HTTP.
     pub fn allow_remote(mut self, allow: bool) -> Self {
         self.allow_remote = allow;
+        self
+    }
+
+    /// A further name or address, without a port, that requests to the control endpoint may have as their `Host`, such as the
+    /// name of a container. May be called many times.
+    ///
+    /// ```
+    /// use access_tokens_sandbox::Sandbox;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sandbox = Sandbox::builder().allow_host("sandbox.internal").start().await?;
+    /// let show = |host| reqwest::Client::new().get(format!("{}/_sandbox", sandbox.url())).header("host", host).send();
+    /// assert_eq!(show("sandbox.internal:8080").await?.status(), 200);
+    /// assert_eq!(show("attacker.example").await?.status(), 421);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.allow_hosts.push(host.into());
         self
     }
 
@@ -415,6 +448,8 @@ impl Builder {
                 return Err(StartError::Lifetime(lifetime));
             }
         }
+        let hosts = self.allow_hosts.into_iter().map(|host| Host::parse(&host).ok_or(StartError::Host(host)));
+        let allowed_hosts = AllowedHosts { listen: self.listen.ip(), hosts: hosts.collect::<Result<_, _>>()? };
         let identity = Identity::of_process().await.map_err(StartError::Key)?;
         let worldline = worldline::Realm::open(self.worldline, identity)?;
         let failed = |source| StartError::Listen { address: self.listen, source };
@@ -423,6 +458,7 @@ impl Builder {
 
         let state = Arc::new(State {
             url: format!("http://{}", reachable(address)),
+            allowed_hosts,
             identity,
             onence: onence::Account::open(self.onence),
             worldline,
@@ -452,6 +488,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A [`Builder::allow_host`] that is neither a name nor an address.
+    #[error("`{0}` can't be a host; give the name or the address alone, without scheme, port and path")]
+    Host(String),
     /// A token lifetime of more than ten years.
     #[error("a token lifetime of {0:?} is more than ten years")]
     Lifetime(Duration),
@@ -478,6 +517,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 #[derive(Debug)]
 struct State {
     url: String,
+    allowed_hosts: AllowedHosts,
     identity: &'static Identity,
     onence: onence::Account,
     worldline: worldline::Realm,
@@ -493,7 +533,7 @@ fn router(state: &Arc<State>) -> Router {
         .merge(onence::routes())
         .merge(worldline::routes())
         .merge(resource::routes())
-        .merge(control::routes())
+        .merge(control::routes(state))
         .layer(axum::middleware::from_fn_with_state(state.clone(), front::meet))
         .with_state(state.clone())
 }

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -92,6 +92,10 @@ impl Drop for OpenConnection {
     }
 }
 
+/// In each request's extensions: the address of this machine that the client connected to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalAddress(pub(crate) IpAddr);
+
 /// In each request's extensions: the way to reset the connection that it came on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reset(Arc<Notify>);
@@ -141,6 +145,8 @@ async fn accept(
 /// The connection is closed when no request is being answered for `client_timeout`: because the client sent nothing, part of a
 /// request's head, or no further request.
 async fn serve(stream: TcpStream, router: Router, client_timeout: Duration, mut stopped: watch::Receiver<bool>) {
+    // The client has gone again.
+    let Ok(local_address) = stream.local_addr() else { return };
     // Without it a small answer may wait for the client's delayed acknowledgement. The answer is right either way.
     let _ = stream.set_nodelay(true);
     let reset = Reset::default();
@@ -150,6 +156,7 @@ async fn serve(stream: TcpStream, router: Router, client_timeout: Duration, mut 
     let service = service_fn(move |request: Request<Incoming>| {
         let answering = Answering::new(requests.clone());
         let mut request = request.map(|body| Body::new(TimeoutBody::new(client_timeout, body)));
+        request.extensions_mut().insert(LocalAddress(local_address.ip().to_canonical()));
         request.extensions_mut().insert(reset.clone());
         let answer = router.call(request);
         async move { Ok::<_, Infallible>(answering.until_sent(answer.await?)) }

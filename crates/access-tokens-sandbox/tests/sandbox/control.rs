@@ -7,6 +7,7 @@ use crate::clients::{ask_onence, ask_worldline, http, json_of, token, visit};
 
 async fn post(sandbox: &Sandbox, path: &str, body: &str) -> (u16, Value) {
     let request = http().post(format!("{}/_sandbox/{path}", sandbox.url())).body(body.to_owned());
+    let request = request.header("content-type", "application/json");
     let (status, answer) = json_of(request.send().await.unwrap()).await;
     (status.as_u16(), answer)
 }
@@ -78,6 +79,7 @@ async fn bad_input_is_named_and_changes_nothing() {
         ("revoke", r#"{"tokens":"x"}"#, "unknown field `tokens`, expected `token` or `all`"),
         ("revoke", "x", "not JSON: "),
     ];
+    let huge = " ".repeat(64 * 1024 + 1);
     let sandbox = Sandbox::start().await.unwrap();
     let token = token(ask_onence(&sandbox)).await;
     for (path, body, error) in cases {
@@ -86,6 +88,8 @@ async fn bad_input_is_named_and_changes_nothing() {
         let message = answer["error"].as_str().unwrap();
         assert!(message.starts_with(error), "{body}: {message}");
     }
+    let (status, answer) = post(&sandbox, "faults", &huge).await;
+    assert_eq!((status, answer["error"].as_str().unwrap().contains("at most 64 KiB")), (413, true), "{answer}");
     assert!(sandbox.faults().is_empty());
     assert_eq!(visit(&sandbox, &token).await, 200);
 }
@@ -112,6 +116,15 @@ async fn an_unknown_path_is_answered_with_what_there_is() {
     let (status, answer) = json_of(response).await;
     assert_eq!(status, 404);
     assert!(answer["error"].as_str().unwrap().contains("/_sandbox"));
+}
+
+#[tokio::test]
+async fn another_method_is_answered_with_what_is_allowed() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let response = http().put(format!("{}/_sandbox/faults", sandbox.url())).send().await.unwrap();
+    assert_eq!(response.headers()["allow"], "POST,DELETE");
+    let (status, answer) = json_of(response).await;
+    assert_eq!((status.as_u16(), answer), (405, json!({ "error": "this path doesn't take the method; see Allow" })));
 }
 
 #[test]

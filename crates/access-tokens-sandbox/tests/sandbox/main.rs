@@ -1,11 +1,14 @@
 //! The sandbox over real sockets: one file for each thing that it plays or does.
-// A test may stop at what it didn't expect.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+// A test may stop at what it didn't expect, and says what it skips.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 mod algorithms;
 mod assertion;
+#[cfg(unix)]
+mod browser;
 mod clients;
 mod control;
+mod cross_site;
 mod faults;
 mod http2;
 mod lifecycle;
