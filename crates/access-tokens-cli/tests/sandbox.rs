@@ -1,11 +1,19 @@
-//! `access-tokens sandbox` as people run it.
+//! `access-tokens sandbox` as people run it: what it prints, what it leaves behind, and many clients at once.
 #![cfg(unix)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -53,6 +61,11 @@ impl Running {
         let url = self.setting("ONENCE_BASE_URL").strip_prefix("http://").unwrap();
         url.split('/').next().unwrap().parse().unwrap()
     }
+
+    fn send_signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        assert!(kill.args([&format!("-{signal}"), &self.process.id().to_string()]).status().unwrap().success());
+    }
 }
 
 impl Drop for Running {
@@ -83,5 +96,33 @@ fn a_host_that_cannot_be_one_is_named() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
         assert!(stderr.contains(&format!("--allow-host: `{host}`")) && stderr.contains("without scheme"), "{stderr}");
+    }
+}
+
+/// They connect while it has no turn; without room for them, the later ones would have to try again after a second or more.
+#[test]
+fn a_thousand_clients_that_connect_at_once_are_all_served() {
+    let system = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if system.trim().parse::<u32>().is_ok_and(|most| most < 1024) {
+        println!("skipped, because this system lets fewer clients wait: a thousand clients at once");
+        return;
+    }
+    let sandbox = Running::start(&[]);
+    sandbox.send_signal("STOP");
+    let begun = Instant::now();
+    let connect = |index| {
+        let connected = TcpStream::connect_timeout(&sandbox.address(), Duration::from_millis(900));
+        connected.unwrap_or_else(|error| panic!("client {index} after {:?}: {error}", begun.elapsed()))
+    };
+    let mut clients: Vec<TcpStream> = (1..=1000).map(connect).collect();
+    sandbox.send_signal("CONT");
+    for client in &mut clients {
+        client.write_all(b"GET /resource HTTP/1.1\r\nHost: sandbox\r\n\r\n").unwrap();
+    }
+    for (index, client) in clients.iter_mut().enumerate() {
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut status = [0; 13];
+        client.read_exact(&mut status).unwrap_or_else(|error| panic!("client {}: {error}", index + 1));
+        assert_eq!(&status, b"HTTP/1.1 401 ");
     }
 }

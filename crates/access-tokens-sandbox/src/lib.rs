@@ -143,7 +143,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
 
 pub use crate::fault::{Endpoint, EndpointFault, Fault, FaultError};
 pub use crate::onence::{Onence, Rounding, Spelling, Tokens};
@@ -453,7 +452,7 @@ impl Builder {
         let identity = Identity::of_process().await.map_err(StartError::Key)?;
         let worldline = worldline::Realm::open(self.worldline, identity)?;
         let failed = |source| StartError::Listen { address: self.listen, source };
-        let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
+        let listener = server::listen(self.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
         let state = Arc::new(State {

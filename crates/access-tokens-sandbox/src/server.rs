@@ -22,13 +22,26 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tower_http::timeout::TimeoutBody;
 
+/// How many clients may wait to be accepted, unless the system allows fewer. Beyond it, connecting takes a second or more.
+const BACKLOG: u32 = 4096;
+
 /// How long an orderly stop waits for answers under way, and a connection that times out for its end.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Binds as [`TcpListener::bind`] does, which lets no more than 128 clients wait.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Windows would let two processes share the port.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// A running accept loop. Dropping it ends the loop and every connection.
 #[derive(Debug)]
