@@ -72,6 +72,11 @@
 //! is answered with 408. The answers' own time isn't limited: a `latency_ms` may be longer, and an `endless` body takes as
 //! long as the client reads it.
 //!
+//! # What it remembers
+//!
+//! Every token until it expires, and at least the 1,000 tokens that expired last. To the resource an older one is unknown
+//! instead of expired; the answer is 401 either way.
+//!
 //! # Default credentials
 //!
 //! | for | setting | value |

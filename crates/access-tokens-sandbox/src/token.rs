@@ -18,9 +18,10 @@ use crate::fault::Endpoint;
 pub enum Refusal {
     /// The request brought no bearer token.
     Missing,
-    /// The sandbox never issued the token (or it ended so long ago that it's forgotten).
+    /// The sandbox never issued the token, or has forgotten it: it remembers 1,000 expired tokens at least, the last ones that
+    /// expired.
     Unknown,
-    /// The token's lifetime is over, as the server measures it.
+    /// The token's lifetime is over, as the server measures it. Also if it was revoked before.
     Expired,
     /// The token was revoked.
     Revoked,
@@ -146,21 +147,32 @@ impl Grant {
 #[derive(Debug, Default)]
 struct Grants {
     by_digest: HashMap<[u8; 32], Grant>,
-    /// The size at which ended tokens are next looked for.
+    /// The size at which expired tokens are next looked for.
     sweep_at: usize,
 }
 
 impl Grants {
-    /// How long an ended token is told from an unknown one.
-    const MEMORY: Duration = Duration::from_secs(3600);
+    /// How many expired tokens are told from unknown ones. A number and not a time: a time would let the load decide how much
+    /// memory they take.
+    const EXPIRED_REMEMBERED: usize = 1000;
 
     fn insert(&mut self, digest: [u8; 32], grant: Grant) {
         if self.by_digest.len() >= self.sweep_at {
-            let now = Instant::now();
-            self.by_digest.retain(|_, grant| now < grant.expires + Self::MEMORY);
+            self.forget_expired();
             self.sweep_at = (self.by_digest.len() * 2).max(1024);
         }
         self.by_digest.insert(digest, grant);
+    }
+
+    fn forget_expired(&mut self) {
+        let now = Instant::now();
+        let mut expired: Vec<Instant> =
+            self.by_digest.values().map(|grant| grant.expires).filter(|expires| *expires <= now).collect();
+        if expired.len() > Self::EXPIRED_REMEMBERED {
+            let (_, first_remembered, _) =
+                expired.select_nth_unstable_by(Self::EXPIRED_REMEMBERED - 1, |one, other| other.cmp(one));
+            self.by_digest.retain(|_, grant| grant.expires >= *first_remembered);
+        }
     }
 }
 

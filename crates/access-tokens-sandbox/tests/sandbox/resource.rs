@@ -75,6 +75,32 @@ async fn a_dead_token_is_refused_and_counted_by_reason() {
     }
 }
 
+/// However many there were: the memory that they take has a limit.
+#[tokio::test]
+async fn the_last_thousand_expired_tokens_are_told_from_unknown_ones() {
+    let onence = Onence { lifetime: Duration::from_millis(1), ..Onence::default() };
+    let sandbox = Sandbox::builder().onence(onence).start().await.unwrap();
+    let first = token(ask_onence(&sandbox)).await;
+    let living = token(ask_worldline(&sandbox)).await;
+    let (client, request) = (http(), ask_onence(&sandbox).build().unwrap());
+    let issue = async |count| {
+        for _ in 0..count {
+            let answer = client.execute(request.try_clone().unwrap()).await.unwrap();
+            assert_eq!(answer.bytes().await.unwrap().len() / 1000, 3, "with a token");
+        }
+    };
+    issue(998).await;
+    visit(&sandbox, &first).await;
+    assert_eq!((sandbox.refused(Refusal::Expired), sandbox.refused(Refusal::Unknown)), (1, 0));
+    let last = token(ask_onence(&sandbox)).await;
+    issue(500).await;
+    visit(&sandbox, &first).await;
+    assert_eq!((sandbox.refused(Refusal::Expired), sandbox.refused(Refusal::Unknown)), (1, 1), "forgotten");
+    visit(&sandbox, &last).await;
+    assert_eq!((sandbox.refused(Refusal::Expired), sandbox.refused(Refusal::Unknown)), (2, 1), "remembered");
+    assert_eq!(visit(&sandbox, &living).await, 200);
+}
+
 #[tokio::test]
 async fn the_scheme_is_read_in_any_case() {
     let sandbox = Sandbox::start().await.unwrap();
