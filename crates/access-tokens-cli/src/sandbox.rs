@@ -1,10 +1,16 @@
 //! `access-tokens sandbox`: both token endpoints on this machine until it is interrupted.
 
-use std::{error::Error as _, fs, path::Path, time::Duration};
+use std::{
+    error::Error as _,
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
 
 use access_tokens_sandbox::{
     ClientAuth, EndpointFault, Onence, Rounding, Sandbox, Spelling, StartError, Tokens, Worldline,
 };
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::{arguments::SandboxArguments, failure::Failure, output};
 
@@ -41,12 +47,30 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
         sandbox.fault(endpoint, fault).map_err(|e| Failure::Setting(format!("--fault: {e}")))?;
     }
 
-    // Removed when this function ends.
-    let folder = tempfile::Builder::new().prefix("access-tokens-sandbox-").tempdir();
-    let folder = folder.map_err(|e| Failure::Local(format!("a folder for the signing key: {e}")))?;
+    // From here on no signal that can be listened for ends the process before the folder is removed.
+    let interrupted = interrupted().map_err(|e| Failure::Local(format!("signals can't be listened for: {e}")))?;
+    let folder = private_folder().map_err(|e| Failure::Local(format!("a folder for the signing key: {e}")))?;
     output::write(&settings(&sandbox, folder.path())?)?;
-    interrupted().await?;
+    interrupted.await;
     sandbox.stop().await;
+    let path = folder.path().display().to_string();
+    folder.close().map_err(|e| Failure::Local(format!("{path} with the signing key can't be removed: {e}")))
+}
+
+/// Nobody else can look into it. It is removed when it is dropped.
+fn private_folder() -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("access-tokens-sandbox-");
+    #[cfg(unix)]
+    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir()
+}
+
+/// Nobody else can read it, wherever it is moved: a temporary file is its owner's alone, and is given another name.
+fn write_private(folder: &Path, path: &Path, content: &str) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    file.persist(path)?;
     Ok(())
 }
 
@@ -80,25 +104,52 @@ fn settings(sandbox: &Sandbox, folder: &Path) -> Result<String, Failure> {
             ("WORLDLINE_SIGNING_CERT", "signing-cert.pem", sandbox.signing_cert_pem()),
         ] {
             let path = folder.join(name);
-            fs::write(&path, pem).map_err(|e| Failure::Local(format!("{}: {e}", path.display())))?;
+            write_private(folder, &path, pem).map_err(|e| Failure::Local(format!("{}: {e}", path.display())))?;
             text += &format!("# {}", export(variable, &path.display().to_string()));
         }
     }
     Ok(text)
 }
 
-/// Ctrl-C, or the signal by which a service manager ends a process.
-async fn interrupted() -> Result<(), Failure> {
-    let failed = |e| Failure::Local(format!("signals can't be listened for: {e}"));
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
+/// Ctrl-C, the end of the terminal, or the signal by which a service manager ends a process. They are listened for from now on,
+/// and not only once the future is polled.
+#[cfg(unix)]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    Ok(async move {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            outcome = tokio::signal::ctrl_c() => outcome.map_err(failed),
-            _ = terminated.recv() => Ok(()),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hung_up => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(failed)
+    })
+}
+
+/// Whether the process was started to outlive its terminal, as `nohup` does: listening for the signal would undo that. Known on
+/// Linux alone.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A bit for each signal; SIGHUP is number 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // An error leaves no other way to end than to be killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
 }

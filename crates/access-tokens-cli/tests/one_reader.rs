@@ -27,7 +27,8 @@ const CRATES: [(&str, &[&str]); 3] = [
     (
         "access-tokens-cli",
         &[
-            "main.rs", // RUST_LOG
+            "main.rs",    // RUST_LOG
+            "sandbox.rs", // whether the process was started to ignore a hangup
         ],
     ),
     (

@@ -12,7 +12,10 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,7 +24,7 @@ use tempfile::TempDir;
 /// The command in a folder of its own, which is its folder for temporary files too. It doesn't outlive a failed test.
 struct Running {
     process: Child,
-    _folder: TempDir,
+    folder: TempDir,
     /// All that it printed.
     printed: String,
     /// The exported variables, those that are commented out too; of two that are the same, both.
@@ -30,9 +33,13 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Running {
-        let folder = tempfile::tempdir().unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_access-tokens"))
-            .arg("sandbox")
+        Running::start_in(tempfile::tempdir().unwrap(), "", arguments)
+    }
+
+    /// After what a shell runs first.
+    fn start_in(folder: TempDir, first: &str, arguments: &[&str]) -> Running {
+        let process = Command::new("sh")
+            .args(["-c", &format!("{first}\nexec \"$0\" sandbox \"$@\""), env!("CARGO_BIN_EXE_access-tokens")])
             .args(arguments)
             .env_clear()
             .env("TMPDIR", folder.path())
@@ -40,7 +47,7 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut running = Running { process, _folder: folder, printed: String::new(), settings: Vec::new() };
+        let mut running = Running { process, folder, printed: String::new(), settings: Vec::new() };
         let mut lines = BufReader::new(running.process.stdout.take().unwrap());
         // The certificate comes last.
         while !running.printed.contains("WORLDLINE_SIGNING_CERT") {
@@ -66,6 +73,10 @@ impl Running {
         let mut kill = Command::new("kill");
         assert!(kill.args([&format!("-{signal}"), &self.process.id().to_string()]).status().unwrap().success());
     }
+
+    fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
 }
 
 impl Drop for Running {
@@ -74,6 +85,39 @@ impl Drop for Running {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_signing_key_is_for_its_owner_alone_and_goes_with_the_sandbox() {
+    for signal in ["HUP", "INT", "TERM"] {
+        // Nothing but the command itself keeps others out.
+        let mut sandbox = Running::start_in(tempfile::tempdir().unwrap(), "umask 000", &[]);
+        let files =
+            ["WORLDLINE_SIGNING_KEY", "WORLDLINE_SIGNING_CERT"].map(|name| PathBuf::from(sandbox.setting(name)));
+        for file in &files {
+            assert_eq!((mode(file), mode(file.parent().unwrap())), (0o600, 0o700), "{}", file.display());
+        }
+        sandbox.send_signal(signal);
+        let status = sandbox.process.wait().unwrap();
+        let left: Vec<_> = fs::read_dir(sandbox.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!((status.success(), left), (true, vec![]), "{signal}: {status}");
+    }
+}
+
+/// As under `nohup`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_that_is_to_be_ignored_is_ignored() {
+    let mut sandbox = Running::start_in(tempfile::tempdir().unwrap(), "trap '' HUP", &[]);
+    sandbox.send_signal("HUP");
+    thread::sleep(Duration::from_millis(300));
+    assert!(!sandbox.has_ended());
+    sandbox.send_signal("TERM");
+    assert!(sandbox.process.wait().unwrap().success());
 }
 
 #[test]
