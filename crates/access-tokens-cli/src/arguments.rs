@@ -240,6 +240,12 @@ pub(crate) struct SandboxArguments {
     /// A further name or address that requests to the control endpoint may have as their Host; may be given many times
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
+    /// A further 1NCE user, with tokens of its own
+    #[arg(long, value_name = "NAME", requires = "onence_password_file")]
+    pub(crate) onence_username: Option<String>,
+    /// The file that holds the further user's password
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, requires = "onence_username")]
+    pub(crate) onence_password_file: Option<PathBuf>,
     /// How 1NCE spells two members of its answer: userId and scope, or user_id and score
     #[arg(long, value_parser = ["schema", "example"], default_value = "schema")]
     pub(crate) spelling: String,

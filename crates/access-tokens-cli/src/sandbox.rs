@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use access_tokens::{SecretFile, Setting, onence::Credentials};
 use access_tokens_sandbox::{
-    ClientAuth, EndpointFault, Onence, Rounding, Sandbox, Spelling, StartError, Tokens, Worldline,
+    ClientAuth, EndpointFault, Onence, Rounding, Sandbox, Spelling, StartError, Tokens, User, Worldline,
 };
 use tempfile::{NamedTempFile, TempDir};
 
@@ -16,6 +17,7 @@ use crate::{arguments::SandboxArguments, failure::Failure, output};
 
 pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
     let onence = Onence {
+        more_users: further_user(&arguments)?.into_iter().collect(),
         lifetime: Duration::from_secs(arguments.onence_lifetime.into()),
         spelling: if arguments.spelling == "example" { Spelling::Example } else { Spelling::Schema },
         tokens: match arguments.server_cached.as_deref() {
@@ -37,6 +39,7 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
         let hint = if matches!(error, StartError::Remote(_)) { ", as it is with --allow-remote" } else { "" };
         let argument = match error {
             StartError::Host(_) => "--allow-host".to_owned(),
+            StartError::DuplicateUser(_) => "--onence-username".to_owned(),
             _ => format!("--listen {}", arguments.listen),
         };
         Failure::Setting(format!("{argument}: {error}{cause}{hint}"))
@@ -50,11 +53,27 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
     // From here on no signal that can be listened for ends the process before the folder is removed.
     let interrupted = interrupted().map_err(|e| Failure::Local(format!("signals can't be listened for: {e}")))?;
     let folder = private_folder().map_err(|e| Failure::Local(format!("a folder for the signing key: {e}")))?;
-    output::write(&settings(&sandbox, folder.path())?)?;
+    output::write(&settings(&sandbox, folder.path(), &arguments)?)?;
     interrupted.await;
     sandbox.stop().await;
     let path = folder.path().display().to_string();
     folder.close().map_err(|e| Failure::Local(format!("{path} with the signing key can't be removed: {e}")))
+}
+
+/// The user that the arguments add. Its password comes from a file: other users of a machine can read a process list.
+fn further_user(arguments: &SandboxArguments) -> Result<Option<User>, Failure> {
+    let (Some(username), Some(path)) = (&arguments.onence_username, &arguments.onence_password_file) else {
+        return Ok(None);
+    };
+    let refused = |argument: &str, error: access_tokens::Error| Failure::Setting(format!("{argument}: {error}"));
+    let file = SecretFile::read(path).map_err(|error| {
+        // Not the path: it may be the password, by mistake.
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Failure::Setting(format!("--onence-password-file: the file can't be read{cause}"))
+    })?;
+    let password = file.secret(Setting::Password).map_err(|error| refused("--onence-password-file", error))?;
+    Credentials::new(username, password).check().map_err(|error| refused("--onence-username", error))?;
+    Ok(Some(User { username: username.clone(), password: password.to_owned() }))
 }
 
 /// Nobody else can look into it. It is removed when it is dropped.
@@ -75,15 +94,25 @@ fn write_private(folder: &Path, path: &Path, content: &str) -> io::Result<()> {
 }
 
 /// The settings for `get`, ready to be pasted into a shell; the signing key and its certificate are put into `folder`.
-fn settings(sandbox: &Sandbox, folder: &Path) -> Result<String, Failure> {
+fn settings(sandbox: &Sandbox, folder: &Path, arguments: &SandboxArguments) -> Result<String, Failure> {
     let export = |name: &str, value: &str| format!("export {name}='{}'\n", value.replace('\'', "'\\''"));
     let (onence, worldline) = (sandbox.onence(), sandbox.worldline());
+    let further_user = match (&arguments.onence_username, &arguments.onence_password_file) {
+        // As with the ways to authenticate at Worldline below.
+        (Some(username), Some(path)) => format!(
+            "\n# or, after `unset ONENCE_PASSWORD`, the further user\n# {}# {}",
+            export("ONENCE_USERNAME", username),
+            export("ONENCE_PASSWORD_FILE", &path.display().to_string()),
+        ),
+        _ => String::new(),
+    };
     let mut text = [
         format!("# the sandbox plays 1NCE and Worldline at {} until it is interrupted\n", sandbox.url()),
         "\n# 1NCE: access-tokens get onence\n".to_owned(),
         export("ONENCE_BASE_URL", &sandbox.onence_base_url()),
         export("ONENCE_USERNAME", &onence.username),
         export("ONENCE_PASSWORD", &onence.password),
+        further_user,
         "\n# Worldline: access-tokens get worldline\n".to_owned(),
         export("WORLDLINE_BASE_URL", &sandbox.worldline_base_url()),
         export("WORLDLINE_REALM", &worldline.realm),

@@ -14,7 +14,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -133,13 +133,64 @@ fn the_control_endpoint_takes_the_hosts_that_are_allowed() {
 }
 
 #[test]
-fn a_host_that_cannot_be_one_is_named() {
-    for host in ["http://sandbox:8080", ""] {
+fn a_further_user_gets_tokens_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, "planted-password\n").unwrap();
+    let password = password.to_str().unwrap();
+    let arguments = ["--server-cached", "down", "--onence-username", "it's me", "--onence-password-file", password];
+    let sandbox = Running::start(&arguments);
+    assert!(!sandbox.printed.contains("planted"), "{}", sandbox.printed);
+    let named: Vec<_> = sandbox.settings.iter().filter(|(name, _)| name.starts_with("ONENCE_PASS")).collect();
+    assert_eq!(named.last().unwrap(), &&("ONENCE_PASSWORD_FILE".to_owned(), password.to_owned()));
+    assert!(sandbox.printed.contains("# export ONENCE_USERNAME='it'\\''s me'\n"), "{}", sandbox.printed);
+
+    let first = get(&sandbox, &[("ONENCE_PASSWORD", "sandbox-password")]);
+    let further = [("ONENCE_USERNAME", "it's me"), ("ONENCE_PASSWORD_FILE", password)];
+    let further = [get(&sandbox, &further), get(&sandbox, &further)].map(|output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    });
+    assert!(first.status.success());
+    assert!(further[0] == further[1] && further[0] != first.stdout, "each has its own");
+}
+
+#[test]
+fn what_is_wrong_with_a_host_or_a_user_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (password, empty, control) =
+        (write("password", "planted"), write("empty", ""), write("control", "planted\u{1}"));
+    // (arguments, all of this on stderr)
+    type Case<'a> = (&'a [&'a str], &'a [&'a str]);
+    let cases: [Case; 9] = [
+        (&["--allow-host", "http://sandbox:8080"], &["--allow-host: `http://sandbox:8080`", "without scheme"]),
+        (&["--allow-host", ""], &["--allow-host"]),
+        (&["--onence-username", "me"], &["--onence-password-file"]),
+        (&["--onence-password-file", &password], &["--onence-username"]),
+        (
+            &["--onence-username", "me", "--onence-password-file", "planted"],
+            &["--onence-password-file: ", "can't be read"],
+        ),
+        (&["--onence-username", "me", "--onence-password-file", &empty], &["--onence-password-file: ", "empty"]),
+        (&["--onence-username", "me", "--onence-password-file", &control], &["--onence-password-file: ", "U+0001"]),
+        (&["--onence-username", "m:e", "--onence-password-file", &password], &["--onence-username: ", "colon"]),
+        (
+            &["--onence-username", "sandbox@1nce.example", "--onence-password-file", &password],
+            &["--onence-username: ", "registered twice"],
+        ),
+    ];
+    for (arguments, told) in cases {
         let mut command = Command::new(env!("CARGO_BIN_EXE_access-tokens"));
-        let output = command.args(["sandbox", "--allow-host", host]).env_clear().output().unwrap();
+        let output = command.arg("sandbox").args(arguments).env_clear().stdin(Stdio::null()).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
-        assert!(stderr.contains(&format!("--allow-host: `{host}`")) && stderr.contains("without scheme"), "{stderr}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {stderr}");
+        assert!(told.iter().all(|part| stderr.contains(part)), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("planted"), "{stderr}");
     }
 }
 
@@ -169,4 +220,11 @@ fn a_thousand_clients_that_connect_at_once_are_all_served() {
         client.read_exact(&mut status).unwrap_or_else(|error| panic!("client {}: {error}", index + 1));
         assert_eq!(&status, b"HTTP/1.1 401 ");
     }
+}
+
+fn get(sandbox: &Running, environment: &[(&str, &str)]) -> Output {
+    let base = ["ONENCE_BASE_URL", "ONENCE_USERNAME"].map(|name| (name, sandbox.setting(name)));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_access-tokens"));
+    command.args(["get", "onence"]).env_clear().envs(base).envs(environment.iter().copied());
+    command.stdin(Stdio::null()).output().unwrap()
 }

@@ -81,7 +81,7 @@
 //!
 //! | for | setting | value |
 //! | --- | --- | --- |
-//! | 1NCE | username, password | `sandbox@1nce.example`, `sandbox-password` |
+//! | 1NCE | username, password | `sandbox@1nce.example`, `sandbox-password`; [`Onence::more_users`] adds users |
 //! | Worldline | realm, scopes | `sandbox`, `VOP WERO` |
 //! | Worldline, client secret | `client_id`, `client_secret` | `sandbox-client`, `sandbox-secret` |
 //! | Worldline, client assertion | `client_id` | `sandbox-jwt-client`, with the sandbox's own key: [`Sandbox::signing_key_pem`], [`Sandbox::signing_cert_pem`] |
@@ -150,7 +150,7 @@ use std::time::Duration;
 use axum::Router;
 
 pub use crate::fault::{Endpoint, EndpointFault, Fault, FaultError};
-pub use crate::onence::{Onence, Rounding, Spelling, Tokens};
+pub use crate::onence::{Onence, Rounding, Spelling, Tokens, User};
 pub use crate::token::Refusal;
 pub use crate::worldline::{Client, ClientAuth, Worldline};
 
@@ -228,8 +228,9 @@ impl Sandbox {
         self.state.worldline.settings()
     }
 
-    /// Replaces the one 1NCE user, as after a change of the password: from the next request on the old one is refused. Tokens
-    /// issued stay valid, and with [`Tokens::ServerCached`] the new user gets the old one's token as long as it lives.
+    /// Replaces the first 1NCE user, as after a change of the password: from the next request on the old one is refused. Tokens
+    /// issued stay valid, and with [`Tokens::ServerCached`] the new user gets the old one's token as long as it lives. Of
+    /// [`Onence::more_users`], one of the same name is dropped; the others stay.
     ///
     /// ```
     /// use access_tokens_sandbox::{Endpoint, Sandbox};
@@ -454,6 +455,7 @@ impl Builder {
         }
         let hosts = self.allow_hosts.into_iter().map(|host| Host::parse(&host).ok_or(StartError::Host(host)));
         let allowed_hosts = AllowedHosts { listen: self.listen.ip(), hosts: hosts.collect::<Result<_, _>>()? };
+        let onence = onence::Accounts::open(self.onence)?;
         let identity = Identity::of_process().await.map_err(StartError::Key)?;
         let worldline = worldline::Realm::open(self.worldline, identity)?;
         let failed = |source| StartError::Listen { address: self.listen, source };
@@ -464,7 +466,7 @@ impl Builder {
             url: format!("http://{}", reachable(address)),
             allowed_hosts,
             identity,
-            onence: onence::Account::open(self.onence),
+            onence,
             worldline,
             last_credentials: LastCredentials::default(),
             tokens: Ledger::default(),
@@ -509,6 +511,9 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Two 1NCE users of one name.
+    #[error("user `{0}` is registered twice")]
+    DuplicateUser(String),
     /// Two clients with one id.
     #[error("client `{0}` is registered twice")]
     DuplicateClient(String),
@@ -523,7 +528,7 @@ struct State {
     url: String,
     allowed_hosts: AllowedHosts,
     identity: &'static Identity,
-    onence: onence::Account,
+    onence: onence::Accounts,
     worldline: worldline::Realm,
     last_credentials: LastCredentials,
     tokens: Ledger,

@@ -1,8 +1,8 @@
 //! 1NCE: `POST /management-api/oauth/token`, as in 1NCE's OpenAPI file "Authorization" v2.1.1 and its documentation.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, iter, mem};
 
 use aws_lc_rs::digest::SHA256;
 use aws_lc_rs::error::Unspecified;
@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::StartError;
 use crate::credential::fingerprint;
 use crate::fault::Endpoint;
 use crate::request;
@@ -35,10 +36,12 @@ use crate::request;
 /// They're checked in that order. Other paths under `/management-api/` are 404 without a body.
 #[derive(Clone, PartialEq)]
 pub struct Onence {
-    /// The one user. Default `sandbox@1nce.example`.
+    /// The first user. Default `sandbox@1nce.example`.
     pub username: String,
-    /// The user's password. Default `sandbox-password`.
+    /// The first user's password. Default `sandbox-password`.
     pub password: String,
+    /// Further users, of other names. Each user has tokens of its own. Default none.
+    pub more_users: Vec<User>,
     /// How long a token lives. Default one hour.
     pub lifetime: Duration,
     /// How two members of the answer are spelled. Default [`Spelling::Schema`].
@@ -56,6 +59,7 @@ impl Default for Onence {
         Onence {
             username: "sandbox@1nce.example".into(),
             password: "sandbox-password".into(),
+            more_users: Vec::new(),
             lifetime: Duration::from_secs(3600),
             spelling: Spelling::Schema,
             tokens: Tokens::New,
@@ -70,12 +74,28 @@ impl fmt::Debug for Onence {
         f.debug_struct("Onence")
             .field("username", &self.username)
             .field("password", &"[redacted]")
+            .field("more_users", &self.more_users)
             .field("lifetime", &self.lifetime)
             .field("spelling", &self.spelling)
             .field("tokens", &self.tokens)
             .field("user_id", &self.user_id)
             .field("scope", &self.scope)
             .finish()
+    }
+}
+
+/// A further user of 1NCE.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("username", &self.username).field("password", &"[redacted]").finish()
     }
 }
 
@@ -93,7 +113,7 @@ pub enum Spelling {
 pub enum Tokens {
     /// Each request makes a new token; older ones stay valid until they end.
     New,
-    /// Each request gets the same token with the time that it has left, until it ends.
+    /// Each request of a user gets the same token with the time that it has left, until it ends.
     ServerCached {
         /// How that time becomes whole seconds.
         rounding: Rounding,
@@ -112,16 +132,16 @@ pub enum Rounding {
 /// Tokens of 1NCE have about 3,000 characters.
 const TOKEN_LENGTH: usize = 3000;
 
-/// The settings that it started with, the credentials in force, and the token that the server caches.
-pub(crate) struct Account {
+/// The settings that it started with, and the users in force.
+pub(crate) struct Accounts {
     settings: Onence,
-    credentials: Mutex<Credentials>,
-    cached: Mutex<Option<Cached>>,
+    users: Mutex<Vec<Account>>,
 }
 
-struct Credentials {
-    username: String,
-    password: String,
+struct Account {
+    user: User,
+    /// The token that the server caches for it.
+    cached: Option<Cached>,
 }
 
 struct Cached {
@@ -129,24 +149,41 @@ struct Cached {
     expires: Instant,
 }
 
-impl fmt::Debug for Account {
+impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Accounts").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-impl Account {
-    pub(crate) fn open(settings: Onence) -> Account {
-        let credentials = Credentials { username: settings.username.clone(), password: settings.password.clone() };
-        Account { settings, credentials: Mutex::new(credentials), cached: Mutex::new(None) }
+impl Accounts {
+    pub(crate) fn open(settings: Onence) -> Result<Accounts, StartError> {
+        let first = User { username: settings.username.clone(), password: settings.password.clone() };
+        let mut users: Vec<Account> = Vec::new();
+        for user in iter::once(&first).chain(&settings.more_users) {
+            if users.iter().any(|account| account.user.username == user.username) {
+                return Err(StartError::DuplicateUser(user.username.clone()));
+            }
+            users.push(Account { user: user.clone(), cached: None });
+        }
+        Ok(Accounts { settings, users: Mutex::new(users) })
     }
 
+    /// Replaces the first user, which keeps the token that is cached for it.
     pub(crate) fn set_credentials(&self, username: String, password: String) {
-        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Credentials { username, password };
+        let mut users = self.users();
+        let mut accounts = mem::take(&mut *users).into_iter();
+        let cached = accounts.next().and_then(|first| first.cached);
+        let others = accounts.filter(|account| account.user.username != username).collect::<Vec<_>>();
+        *users = vec![Account { user: User { username, password }, cached }];
+        users.extend(others);
     }
 
     pub(crate) fn settings(&self) -> &Onence {
         &self.settings
+    }
+
+    fn users(&self) -> MutexGuard<'_, Vec<Account>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,12 +199,14 @@ async fn token(State(state): State<Arc<crate::State>>, request: Request) -> Resp
         Ok(body) => body,
         Err(unreadable) => return unreadable.into_response(),
     };
-    let credential = match check(&state.onence.credentials, &headers, &body) {
-        Ok(credential) => credential,
+    let mut users = state.onence.users();
+    let account = match authenticate(&mut users, &headers, &body) {
+        Ok(account) => account,
         Err(problem) => return problem.into_response(),
     };
-    match issue(&state) {
+    match issue(&state, account) {
         Ok(answer) => {
+            let credential = fingerprint(&SHA256, account.user.password.as_bytes());
             state.last_credentials.set(Endpoint::Onence, credential);
             Json(answer).into_response()
         }
@@ -175,8 +214,8 @@ async fn token(State(state): State<Arc<crate::State>>, request: Request) -> Resp
     }
 }
 
-/// The fingerprint of the password, if all is right.
-fn check(credentials: &Mutex<Credentials>, headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
+/// Whose request it is, if all is right.
+fn authenticate<'a>(users: &'a mut [Account], headers: &HeaderMap, body: &[u8]) -> Result<&'a mut Account, Problem> {
     if !request::is_content_type(headers, "application/json") {
         return Err(Problem::ContentType);
     }
@@ -185,11 +224,10 @@ fn check(credentials: &Mutex<Credentials>, headers: &HeaderMap, body: &[u8]) -> 
     if body.get("grant_type").and_then(Value::as_str) != Some("client_credentials") {
         return Err(Problem::NoGrantType);
     }
-    let right = credentials.lock().unwrap_or_else(PoisonError::into_inner);
-    if username != right.username.as_bytes() || password != right.password.as_bytes() {
-        return Err(Problem::BadCredentials);
-    }
-    Ok(fingerprint(&SHA256, &password))
+    users
+        .iter_mut()
+        .find(|Account { user, .. }| username == user.username.as_bytes() && password == user.password.as_bytes())
+        .ok_or(Problem::BadCredentials)
 }
 
 /// User name and password as RFC 7617 has them: all up to the first colon, and all behind it. Neither is decoded further.
@@ -208,18 +246,17 @@ fn basic(headers: &HeaderMap) -> Result<(Vec<u8>, Vec<u8>), Problem> {
     }
 }
 
-fn issue(state: &crate::State) -> Result<Value, Unspecified> {
+fn issue(state: &crate::State, account: &mut Account) -> Result<Value, Unspecified> {
     let settings = &state.onence.settings;
     let (token, expires_in) = match settings.tokens {
         Tokens::New => (fresh(state)?.token, settings.lifetime.as_secs()),
         Tokens::ServerCached { rounding } => {
-            let mut cached = state.onence.cached.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            let alive = match cached.take_if(|cached| cached.expires > now) {
+            let alive = match account.cached.take_if(|cached| cached.expires > now) {
                 Some(alive) => alive,
                 None => fresh(state)?,
             };
-            let alive = cached.insert(alive);
+            let alive = account.cached.insert(alive);
             let left = alive.expires.saturating_duration_since(now);
             let left = match rounding {
                 // A token made a moment ago has a little more than its lifetime before it, seen from `now`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Fault, Onence, Sandbox, StartError, Worldline};
+use access_tokens_sandbox::{Client, ClientAuth, Endpoint, Fault, Onence, Sandbox, StartError, User, Worldline};
 use tokio::net::TcpStream;
 
 use crate::clients::{ask_onence, ask_worldline, http, raw, raw_worldline_request, read_to_end, soon};
@@ -128,7 +128,8 @@ async fn nothing_that_is_printed_holds_a_secret() {
         extra: serde_json::Map::from_iter([("id_token".to_owned(), "planted-token".into())]),
         ..Worldline::default()
     };
-    let onence = Onence { password: "planted-password".into(), ..Onence::default() };
+    let more_users = vec![User { username: "b".into(), password: "planted-password-of-b".into() }];
+    let onence = Onence { password: "planted-password".into(), more_users, ..Onence::default() };
     let builder = Sandbox::builder().onence(onence).worldline(worldline);
     let mut printed = format!("{builder:?}");
     let sandbox = builder.start().await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access_tokens_sandbox::{Onence, Rounding, Sandbox, Spelling, Tokens};
+use access_tokens_sandbox::{Onence, Rounding, Sandbox, Spelling, StartError, Tokens, User};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -100,6 +100,47 @@ async fn credentials_are_read_raw() {
             .json(&json!({ "grant_type": "client_credentials" }));
         assert_eq!(request.send().await.unwrap().status(), 200, "{username} {password}");
     }
+}
+
+#[tokio::test]
+async fn each_user_has_tokens_of_its_own() {
+    let user = |username: &str, password: &str| User { username: username.into(), password: password.into() };
+    let tokens = Tokens::ServerCached { rounding: Rounding::Up };
+    let more_users = vec![user("b@1nce.example", "b-password"), user("c@1nce.example", "c-password")];
+    let settings = Onence { tokens, more_users, ..Onence::default() };
+    let sandbox = Sandbox::builder().onence(settings).start().await.unwrap();
+    let ask = async |username: &str, password: &str| {
+        let request = http().post(onence_url(&sandbox)).basic_auth(username, Some(password));
+        let request = request.json(&json!({ "grant_type": "client_credentials" }));
+        let (status, answer) = json_of(request.send().await.unwrap()).await;
+        (status.as_u16(), answer["access_token"].as_str().map(str::to_owned))
+    };
+    let pairs = [
+        ("sandbox@1nce.example", "sandbox-password"),
+        ("b@1nce.example", "b-password"),
+        ("c@1nce.example", "c-password"),
+    ];
+    let mut tokens = Vec::new();
+    for (username, password) in pairs {
+        let (status, token) = ask(username, password).await;
+        assert_eq!((status, &ask(username, password).await.1), (200, &token), "{username}: the same token again");
+        assert_eq!(visit(&sandbox, token.as_ref().unwrap()).await, 200);
+        tokens.push(token);
+    }
+    assert_eq!(sandbox.tokens_issued(), 3);
+    assert_eq!(ask("b@1nce.example", "c-password").await, (400, None), "the password of another");
+
+    // The first one's credentials change; the tokens stay whose they were.
+    sandbox.set_onence_credentials("c@1nce.example", "new-password");
+    assert_eq!(ask("c@1nce.example", "new-password").await, (200, tokens[0].clone()));
+    assert_eq!(ask("b@1nce.example", "b-password").await, (200, tokens[1].clone()));
+    for (username, password) in [pairs[0], pairs[2]] {
+        assert_eq!(ask(username, password).await, (400, None), "{username}");
+    }
+
+    let more_users = vec![user("sandbox@1nce.example", "another-password")];
+    let twice = Sandbox::builder().onence(Onence { more_users, ..Onence::default() }).start().await.unwrap_err();
+    assert!(matches!(&twice, StartError::DuplicateUser(name) if name == "sandbox@1nce.example"), "{twice}");
 }
 
 #[tokio::test]
