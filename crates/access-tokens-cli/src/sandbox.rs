@@ -108,6 +108,8 @@ fn settings(sandbox: &Sandbox, folder: &Path, arguments: &SandboxArguments) -> R
     };
     let mut text = [
         format!("# the sandbox plays 1NCE and Worldline at {} until it is interrupted\n", sandbox.url()),
+        "\n# the protected resource, which the tokens of both open\n".to_owned(),
+        export("SANDBOX_RESOURCE_URL", &sandbox.resource_url()),
         "\n# 1NCE: access-tokens get onence\n".to_owned(),
         export("ONENCE_BASE_URL", &sandbox.onence_base_url()),
         export("ONENCE_USERNAME", &onence.username),

@@ -121,6 +121,17 @@ fn a_hangup_that_is_to_be_ignored_is_ignored() {
 }
 
 #[test]
+fn the_url_of_the_resource_is_printed_with_the_rest() {
+    let sandbox = Running::start(&[]);
+    assert_eq!(sandbox.setting("SANDBOX_RESOURCE_URL"), format!("http://{}/resource", sandbox.address()));
+    let token = get(&sandbox, &[("ONENCE_PASSWORD", sandbox.setting("ONENCE_PASSWORD"))]);
+    let token = String::from_utf8(token.stdout).unwrap();
+    let answer =
+        request(sandbox.address(), &format!("GET /resource HTTP/1.1\r\nAuthorization: Bearer {}", token.trim()));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
 fn the_control_endpoint_takes_the_hosts_that_are_allowed() {
     let sandbox = Running::start(&["--allow-host", "sandbox", "--allow-host", "192.0.2.7"]);
     for (host, status) in [("sandbox:80", 200), ("192.0.2.7", 200), ("localhost", 200), ("attacker.example", 421)] {
@@ -227,4 +238,12 @@ fn get(sandbox: &Running, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_access-tokens"));
     command.args(["get", "onence"]).env_clear().envs(base).envs(environment.iter().copied());
     command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn request(address: SocketAddr, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
