@@ -304,10 +304,7 @@ fn in_effect(source: &Source) -> String {
 
 /// An error with its innermost cause, which is the one that says why.
 fn with_cause(error: &access_tokens::Error) -> String {
-    match failure::causes(error).last().map(ToString::to_string) {
-        Some(cause) if !cause.is_empty() => format!("{error}: {cause}"),
-        _ => error.to_string(),
-    }
+    error.cause().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// The days until a certificate expires, also in words.

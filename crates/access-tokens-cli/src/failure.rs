@@ -1,6 +1,6 @@
 //! Why the command fails, what it prints then, and its exit code.
 
-use std::{error::Error, io::Write, iter, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 use access_tokens::{ErrorKind, Obstacle};
 use access_tokens_config::Source;
@@ -41,7 +41,9 @@ impl Failure {
                 if let Some(description) = error.description() {
                     line("  the provider says", None, description);
                 }
-                causes(error).for_each(|cause| line("  because", None, &cause.to_string()));
+                if let Some(cause) = error.cause() {
+                    line("  because", None, &cause);
+                }
                 line("  next", None, next);
             }
         }
@@ -75,11 +77,6 @@ pub(crate) fn error(text: &str) {
 
 pub(crate) fn warn(text: &str) {
     line("warning", Some(AnsiColor::Yellow), text);
-}
-
-/// What led to an error, the innermost cause last.
-pub(crate) fn causes(error: &dyn Error) -> impl Iterator<Item = &dyn Error> {
-    iter::successors(error.source(), |cause: &&dyn Error| (*cause).source())
 }
 
 /// What to do about an error, with the settings that decide what the provider accepts.

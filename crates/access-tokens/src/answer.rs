@@ -1,7 +1,6 @@
 //! What a token endpoint's answer means, whichever provider it is: tolerant in what it accepts, strict in what it must be.
 
 use std::{
-    error::Error as StdError,
     future::Future,
     time::{Duration, SystemTime},
 };
@@ -17,9 +16,10 @@ use serde_json::Value;
 
 use crate::{
     AccessToken, Error, ErrorKind, Obstacle, Scopes,
+    cause::{Cause, find},
     clock::{Moment, Skew},
     onence, text,
-    transport::{Cause, CertificateIs, Route, find},
+    transport::{CertificateIs, Route},
     worldline,
 };
 
@@ -86,7 +86,7 @@ impl Asked<'_> {
                 attempt,
                 kind = ?error.kind(),
                 %error,
-                cause = error.source().map(tracing::field::display),
+                cause = error.cause(),
                 "no token"
             ),
         }

@@ -7,7 +7,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::{Obstacle, Setting};
+use crate::{Obstacle, Setting, cause::Cause};
 
 /// Why there is no token. Cheap to clone, so that all who waited for one exchange can have it.
 ///
@@ -214,6 +214,12 @@ impl Error {
     /// missing.
     pub fn obstacle(&self) -> Option<Obstacle> {
         self.0.obstacle
+    }
+
+    /// Why, in the words of whoever found out, such as `Connection refused (os error 111)`: the innermost
+    /// [`source`](StdError::source), in one line of at most 300 characters, without control and invisible ones.
+    pub fn cause(&self) -> Option<String> {
+        self.source().map(|source| Cause::of(source).to_string()).filter(|cause| !cause.is_empty())
     }
 
     /// Whether the same request may succeed later: [`Throttled`](ErrorKind::Throttled) and

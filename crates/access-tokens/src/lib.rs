@@ -71,6 +71,7 @@ pub mod assertion;
 pub mod blocking;
 mod cache;
 mod caches;
+mod cause;
 mod clock;
 mod endpoint;
 mod error;

@@ -21,15 +21,16 @@ use url::Url;
 pub use self::route::Obstacle;
 pub(crate) use self::{
     base_url::{BaseUrl, without_slash},
-    route::{Cause, CertificateIs, Route, find},
+    route::{CertificateIs, Route},
 };
 use self::{route::NoAddress, tls::CertificateRequested};
-use crate::{Error, ErrorKind, Identity, Setting, root_certificates};
+use crate::{Error, ErrorKind, Identity, Setting, cause::Cause, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
 /// Whatever is set here: redirects aren't followed (a 307 would post the credentials again, to whatever host it names),
-/// and `http` is for loopback addresses and `localhost` alone, never through a proxy.
+/// `http` is for loopback addresses and `localhost` alone, never through a proxy, and each exchange has a connection of its
+/// own, which speaks HTTP/1.1 and is closed afterwards.
 ///
 /// ```
 /// use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error as StdError,
-    fmt, io, iter,
+    fmt, io,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -10,7 +10,11 @@ use rustls::{AlertDescription, CertificateError};
 use url::Url;
 
 use super::{Transport, tls::CertificateRequested};
-use crate::{Error, ErrorKind, text};
+use crate::{
+    Error, ErrorKind,
+    cause::{Cause, any, find},
+    text,
+};
 
 /// What can stand between this machine and an answer, in the order in which it is met; see [`Error::obstacle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +113,7 @@ impl Route {
         let limit = Some(limit).filter(|_| error.is_timeout());
         let told = |otherwise: String, in_time: &dyn Fn(Duration) -> String| limit.map_or(otherwise, in_time);
         let no_address = find::<NoAddress>(&error).map(|error| error.name.clone()).or(seen.looking_up);
-        if any_io(&error, is_out_of_files) {
+        if any(&error, is_out_of_files) {
             // Nothing stands between the two, then.
             let what = "this process has no file descriptor left (EMFILE); raise its limit (ulimit -n)";
             let message = format!("{host} can't be reached: {what}");
@@ -145,7 +149,7 @@ impl Route {
             let late =
                 |limit| format!("{host} can't be reached: the proxy {proxy} opened no connection within {limit:?}");
             (Obstacle::Proxy, told(format!("{host} can't be reached: the proxy {proxy} opens no connection"), &late))
-        } else if self.tls && any_io(&error, is_broken_off) {
+        } else if self.tls && any(&error, is_broken_off) {
             (Obstacle::Tls, format!("{host} accepted the connection, and broke off the TLS handshake"))
         } else {
             let what = if self.tls { "connection with TLS" } else { "connection" };
@@ -295,46 +299,6 @@ impl StdError for NoAddress {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.source)
     }
-}
-
-/// The innermost cause of an error, which is the one that says why, in its own words.
-#[derive(Debug)]
-pub(crate) struct Cause(String);
-
-impl Cause {
-    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
-        // A certificate's names are in the words of TLS.
-        Self(text::shown(&chain(error).last().map(ToString::to_string).unwrap_or_default(), 300))
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for Cause {}
-
-/// The first error of this type in a chain of causes.
-pub(crate) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    chain(error).find_map(|error| error.downcast_ref())
-}
-
-fn any_io(error: &(dyn StdError + 'static), is: fn(&io::Error) -> bool) -> bool {
-    chain(error).filter_map(|error| error.downcast_ref()).any(is)
-}
-
-/// An error and what led to it. Errors of TLS lie within those of input and output, one in another, whose `source` leaves
-/// them out.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
-        let error: &'a (dyn StdError + 'static) = *error;
-        match error.downcast_ref::<io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as _),
-            None => error.source(),
-        }
-    })
 }
 
 /// Whether the other side ended a connection that was there.
