@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,11 +18,12 @@ use tokio::time::Instant;
 /// Where a [`TokenCache`](crate::TokenCache) reads the time.
 ///
 /// [`Clock::system`] is the machine's own: on its fastest path the cache reads the coarse clocks (`CLOCK_MONOTONIC_COARSE`
-/// and `CLOCK_REALTIME_COARSE` on Linux, at most 10 ms behind, for which it allows), everywhere else the precise ones. A
+/// and `CLOCK_REALTIME_COARSE` on Linux, a few milliseconds behind, for which it allows), everywhere else the precise ones. A
 /// token is past its end as soon as either clock says so. That leaves one gap: a machine that is suspended, and whose wall
 /// clock is set back afterwards too, takes a token for valid longer than it is, by the smaller of the two spans.
 ///
-/// [`Clock::tokio`] follows tokio's time, which a test can pause:
+/// [`Clock::tokio`] follows tokio's time, which a test can pause, and so does what a token says of its own
+/// [remaining](crate::AccessToken::remaining) life:
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,7 +84,7 @@ impl Clock {
     pub(crate) fn coarse(&self) -> Moment {
         match self.0 {
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            Source::System { origin } => Moment {
+            Source::System { origin } if !TOKIO_DIFFERS.load(Ordering::Relaxed) => Moment {
                 monotonic: read(ClockId::MonotonicCoarse).wrapping_sub(origin),
                 wall: read(ClockId::RealtimeCoarse),
             },
@@ -123,17 +124,25 @@ impl Moment {
     pub(crate) const PAST: Self = Self { monotonic: 0, wall: 0 };
     /// Never reached.
     pub(crate) const NEVER: Self = Self { monotonic: u64::MAX, wall: u64::MAX };
-    /// How far a coarse clock may lag: a tick of the slowest kernel.
-    pub(crate) const COARSE: Duration = Duration::from_millis(10);
+    /// How far a coarse clock may lag: a tick of the slowest kernel, and two that come late. A busy virtual machine was seen to
+    /// lag by more than two.
+    pub(crate) const COARSE: Duration = Duration::from_millis(30);
 
-    /// Now. The monotonic part follows tokio's paused time.
+    /// Now. Both parts follow tokio's paused time.
     pub(crate) fn now() -> Self {
+        let before = std::time::Instant::now();
         let instant = Instant::now().into_std();
+        let after = std::time::Instant::now();
         let monotonic = match instant.checked_duration_since(START.instant) {
             Some(since) => HEAD_START.saturating_add(nanos(since)),
             None => HEAD_START.saturating_sub(nanos(START.instant.duration_since(instant))),
         };
-        Self { monotonic, wall: nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()) }
+        if (before..=after).contains(&instant) {
+            return Self { monotonic, wall: wall() };
+        }
+        // Read with the machine's wall clock, a token would age while tokio's time stands still.
+        TOKIO_DIFFERS.store(true, Ordering::Relaxed);
+        Self { monotonic, wall: START.wall.saturating_add(monotonic).saturating_sub(HEAD_START) }
     }
 
     /// `span` later.
@@ -225,8 +234,13 @@ impl Skew {
     }
 }
 
+/// Tokio's time isn't the machine's: a test has paused it, in some runtime of this process. Coarse clocks don't know.
+static TOKIO_DIFFERS: AtomicBool = AtomicBool::new(false);
+
 struct Start {
     instant: std::time::Instant,
+    /// What the wall clock showed then.
+    wall: u64,
     /// What the system's monotonic clock showed when a [`Moment`]'s showed zero; before the boot, it may be.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     origin: u64,
@@ -240,7 +254,12 @@ static START: LazyLock<Start> = LazyLock::new(|| Start {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     origin: read(ClockId::Monotonic).wrapping_sub(HEAD_START),
     instant: std::time::Instant::now(),
+    wall: wall(),
 });
+
+fn wall() -> u64 {
+    nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]

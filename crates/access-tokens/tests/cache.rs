@@ -317,6 +317,30 @@ async fn neither_a_suspended_machine_nor_a_clock_set_back_makes_an_expired_token
     }
 }
 
+/// By tokio's time as by the machine's: a token has one end, whoever reads the clock.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_served_has_some_life_left() {
+    for (name, clock) in [("tokio's clock", Clock::tokio()), ("the system's", Clock::system())] {
+        for lifetime in [1, 2, 60, 3600] {
+            let lifetime = Duration::from_secs(lifetime);
+            let endpoint = FixedEndpoint::new("one").unwrap().with_expires_in(lifetime);
+            let policy = Policy::new().refresh_at(1.0).jitter(0.0);
+            let cache = TokenCache::builder(endpoint).policy(policy).clock(clock.clone()).build().unwrap();
+            let remaining = async || cache.token().await.unwrap().remaining().unwrap();
+            let left = remaining().await;
+            sleep(left - Duration::from_millis(50).min(left)).await;
+            for step in 0..200 {
+                let left = remaining().await;
+                assert!(!left.is_zero(), "{name}, a life of {lifetime:?}, step {step}");
+                advance(Duration::from_micros(500)).await;
+            }
+            // What the machine takes for it doesn't count.
+            thread::sleep(if lifetime.as_secs() == 1 { Duration::from_millis(1100) } else { Duration::ZERO });
+            assert!(!remaining().await.is_zero(), "{name}, a life of {lifetime:?}, after a pause of the test's");
+        }
+    }
+}
+
 mod invalidation {
     use super::*;
 
