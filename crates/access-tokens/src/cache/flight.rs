@@ -55,6 +55,8 @@ struct Flight {
     /// When its last exchange began, or the next is to.
     since: Moment,
     abort: Option<AbortHandle>,
+    /// It is to be ended as soon as it can be.
+    unwanted: bool,
     /// A new credential has come since it began.
     outdated: bool,
 }
@@ -174,10 +176,9 @@ impl Flights {
     /// How to stop the flight, should nobody want it any more.
     pub(super) fn set_abort(&self, id: u64, abort: AbortHandle) {
         let mut state = self.lock();
-        let closed = state.closed;
         match &mut state.flight {
-            Some(flight) if flight.id == id && !closed => flight.abort = Some(abort),
-            // The last handle went while it was begun: nobody else will end it.
+            Some(flight) if flight.id == id && !flight.unwanted => flight.abort = Some(abort),
+            // It was to be ended while it was begun.
             Some(flight) if flight.id == id => {
                 drop(state);
                 abort.abort();
@@ -271,9 +272,12 @@ impl Flights {
         self.change(self.lock(), |state| state.closed = true);
     }
 
-    /// Ends the flight that is under way, if one is.
+    /// Ends the flight that is under way, if one is; where that can't be done yet, as soon as it can.
     pub(super) fn abort(&self) {
-        let abort = self.lock().flight.as_mut().and_then(|flight| flight.abort.take());
+        let abort = self.lock().flight.as_mut().and_then(|flight| {
+            flight.unwanted = true;
+            flight.abort.take()
+        });
         if let Some(abort) = abort {
             abort.abort();
         }
@@ -369,7 +373,8 @@ impl State {
             Some(_) => Reason::Hard,
         };
         self.begun += 1;
-        self.flight = Some(Flight { id: self.begun, exchanges: 1, since: now, abort: None, outdated: false });
+        self.flight =
+            Some(Flight { id: self.begun, exchanges: 1, since: now, abort: None, unwanted: false, outdated: false });
         (self.begun, reason)
     }
 

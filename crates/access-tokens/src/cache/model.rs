@@ -235,6 +235,34 @@ fn nobody_waits_for_a_cache_that_is_dropped() {
     });
 }
 
+/// Who shuts a cache down may come between the beginning of a flight and the moment from which it can be aborted.
+#[test]
+fn a_flight_is_waited_for_when_a_cache_is_shut_down_and_ended_when_it_is_dropped() {
+    fn check(is_dropped: bool) {
+        let world = World::new([Some(Ok("one"))]);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let task = runtime.spawn(std::future::pending::<()>());
+        let Step::Begin(ticket, None) = world.flights.ask(world.now, None) else { panic!("a cold slot begins one") };
+        let (flights, id, abort) = (world.flights.clone(), ticket.id, task.abort_handle());
+        let beginning = thread::spawn(move || flights.set_abort(id, abort));
+        world.flights.close();
+        let waiting = if is_dropped {
+            world.flights.abort();
+            None
+        } else {
+            Some(world.callers::<1>(|world| block_on(world.flights.idle())))
+        };
+        beginning.join().unwrap();
+        // It is under way until here.
+        world.exchange(ticket);
+        waiting.into_iter().for_each(join);
+        runtime.block_on(tokio::task::yield_now());
+        assert_eq!(task.is_finished(), is_dropped, "aborted, or not, against what was promised");
+    }
+    in_many_orders(|| check(false));
+    in_many_orders(|| check(true));
+}
+
 #[test]
 fn a_subscriber_sees_the_last_token() {
     in_many_orders(|| {
