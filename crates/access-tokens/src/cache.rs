@@ -9,7 +9,12 @@ mod slot;
 mod sync;
 mod telemetry;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -294,7 +299,7 @@ impl TokenCacheBuilder {
         self.policy.check()?;
         match &self.store {
             Some(store) if !store.can_share(&self.endpoint) => {
-                let provider = self.endpoint.provider();
+                let provider = provider(&self.endpoint);
                 let message =
                     format!("the tokens of {provider} have no name to share them by; see TokenEndpoint::token_name");
                 Err(Error::new(ErrorKind::Configuration, message))
@@ -307,12 +312,14 @@ impl TokenCacheBuilder {
         let flights = Arc::new(Flights::new(self.policy.clone(), fastrand::Rng::new()));
         let told = flights.clone();
         let listener: Arc<Listener> = Arc::new(move || told.new_credential());
-        if let Some(rotation) = self.endpoint.rotation() {
+        if let Some(rotation) = caught_now(|| self.endpoint.rotation()).flatten() {
             rotation.listen(&listener);
         }
+        let provider = provider(&self.endpoint);
         let core = Core {
             flights: flights.clone(),
-            telemetry: Telemetry::new(self.endpoint.provider()),
+            telemetry: Telemetry::new(&provider),
+            provider,
             endpoint: self.endpoint,
             clock: self.clock.clone(),
             policy: self.policy,
@@ -347,6 +354,7 @@ impl Subscription {
 struct Core {
     flights: Arc<Flights>,
     endpoint: Arc<dyn TokenEndpoint>,
+    provider: Box<str>,
     clock: Clock,
     policy: Policy,
     store: Option<SharedStore>,
@@ -454,7 +462,7 @@ impl Core {
 
     /// What one exchange comes to, whatever the endpoint does.
     async fn outcome(&self) -> Result<AccessToken, Error> {
-        let (provider, limit) = (self.endpoint.provider(), self.policy.exchange_timeout);
+        let (provider, limit) = (&self.provider, self.policy.exchange_timeout);
         let exchange = async { self.endpoint.exchange().await };
         let failed = |kind, what: String| Err(Error::new(kind, what));
         match timeout(limit, caught(exchange)).await {
@@ -478,6 +486,16 @@ impl Core {
             }
         }
     }
+}
+
+/// What the endpoint calls its provider. Asked once: it isn't ours, and may panic.
+fn provider(endpoint: &dyn TokenEndpoint) -> Box<str> {
+    caught_now(|| endpoint.provider().into()).unwrap_or_else(|| "unknown".into())
+}
+
+/// Calls what isn't ours; `None` if it panics.
+pub(crate) fn caught_now<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 /// How many flights can have something to tell at once: one that is over, and its successors while that is slow.

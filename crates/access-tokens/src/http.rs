@@ -42,7 +42,7 @@ pub use self::layer::{Bearer, BearerLayer, Replay, ReplayCloned, ReplayEmpty, Re
 pub use self::middleware::BearerMiddleware;
 pub use self::origins::Origins;
 use self::origins::{Origin, Target};
-use crate::{AccessToken, Error, TokenCache};
+use crate::{AccessToken, Error, TokenCache, cache::caught_now};
 
 /// What both go by.
 #[derive(Debug)]
@@ -86,6 +86,11 @@ impl Rules {
         debug!("a token was refused; the request is sent again with another");
         Some(again)
     }
+}
+
+/// A copy of a request, made by code of others; `None` if there is none, or that panics.
+fn copied<T>(copy: impl FnOnce() -> Option<T>) -> Option<T> {
+    caught_now(copy).flatten()
 }
 
 fn put(token: &AccessToken, headers: &mut HeaderMap) {

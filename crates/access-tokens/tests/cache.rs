@@ -304,6 +304,44 @@ async fn a_panic_in_an_endpoint_is_an_error_of_its_callers() {
     assert_eq!(error.to_string(), "the token endpoint of panics panicked in an exchange");
 }
 
+/// Whatever a caller has it run, the panic of an endpoint isn't the caller's.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_may_panic_wherever_it_is_called() {
+    #[derive(Debug)]
+    struct Panics(&'static str);
+    impl Panics {
+        fn may(&self, place: &str) {
+            assert_ne!(self.0, place, "on purpose");
+        }
+    }
+    impl TokenEndpoint for Panics {
+        fn provider(&self) -> &str {
+            self.may("provider");
+            "panics"
+        }
+        fn exchange(&self) -> access_tokens::Exchange<'_> {
+            self.may("exchange");
+            Box::pin(async { Ok(token("one")) })
+        }
+        fn rotation(&self) -> Option<access_tokens::Rotation> {
+            self.may("rotation");
+            None
+        }
+    }
+    for (place, expected) in
+        [("provider", "one"), ("rotation", "one"), ("exchange", "the token endpoint of panics panicked in an exchange")]
+    {
+        for cache in [TokenCache::new(Panics(place)), cache(Panics(place))] {
+            let outcome = cache.token().await.map(|token| token.secret().to_owned());
+            assert_eq!(outcome.unwrap_or_else(|error| error.to_string()), expected, "{place}");
+        }
+        let outcome = thread::spawn(move || {
+            blocking::TokenCache::new(Panics(place)).unwrap().token().map(|token| token.secret().to_owned())
+        });
+        assert_eq!(outcome.join().unwrap().unwrap_or_else(|error| error.to_string()), expected, "{place}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn neither_a_suspended_machine_nor_a_clock_set_back_makes_an_expired_token_look_valid() {
     for (name, jump, idle) in [("suspended for 2 hours", 7200, 0), ("set back by a day", -86400, 3600)] {

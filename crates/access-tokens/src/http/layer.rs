@@ -13,7 +13,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Origins, Rules, Target, put, refuses};
+use super::{Origins, Rules, Target, copied, put, refuses};
 use crate::TokenCache;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -203,7 +203,7 @@ where
             return Box::pin(async { response.await.map_err(Into::into) });
         }
         let (parts, body) = request.into_parts();
-        let again = self.replay.again(&body).map(|body| Request::from_parts(parts.clone(), body));
+        let again = copied(|| Some(Request::from_parts(parts.clone(), self.replay.again(&body)?)));
         let mut request = Request::from_parts(parts, body);
         let rules = self.rules.clone();
         Box::pin(async move {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
 
-use super::{Origins, Rules, Target, put, refuses};
+use super::{Origins, Rules, Target, copied, put, refuses};
 use crate::TokenCache;
 
 /// Puts a token on each request of a `reqwest_middleware::ClientWithMiddleware`; the [module](super) has the rules.
@@ -78,7 +78,7 @@ impl Middleware for BearerMiddleware {
             return next.run(request, extensions).await;
         };
         let token = self.rules.token().await.map_err(reqwest_middleware::Error::middleware)?;
-        let again = request.try_clone();
+        let again = copied(|| request.try_clone());
         put(&token, request.headers_mut());
         let response = next.clone().run(request, extensions).await?;
 

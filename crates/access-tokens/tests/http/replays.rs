@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use access_tokens::http::{BearerLayer, Origins, Replay, ReplayCloned, ReplayEmpty, ReplayNothing};
+use access_tokens::http::{BearerLayer, BearerMiddleware, Origins, Replay, ReplayCloned, ReplayEmpty, ReplayNothing};
 use http::{Method, Request, Response, Version, header::AUTHORIZATION, request::Parts};
 use http_body_util::{Full, Limited};
 use tower::{Layer, ServiceExt};
@@ -131,6 +131,51 @@ async fn what_is_sent_again_is_what_the_layer_was_told() {
     assert_eq!(sent(ReplayNothing, full("")).await, 1);
     // It isn't `Default`.
     assert_eq!(sent(ReplayNothing, Limited::new(full(""), 12)).await, 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_panics_is_none_and_the_request_goes_out_all_the_same() {
+    #[derive(Clone)]
+    struct Panics;
+    impl<B> Replay<B> for Panics {
+        fn again(&self, _: &B) -> Option<B> {
+            panic!("on purpose")
+        }
+    }
+    /// What a request carries along may panic too.
+    struct Uncloneable;
+    impl Clone for Uncloneable {
+        fn clone(&self) -> Self {
+            panic!("on purpose")
+        }
+    }
+    let refusal = || Response::builder().status(401).body(()).unwrap();
+    let request = || Request::get(URL).body(NoBody::new()).unwrap();
+
+    let (cache, _) = tokens(["first", "second"]);
+    let recorder = Recorder::answering([refusal()]);
+    let layered = BearerLayer::new(cache, origins()).replay(Panics).layer(recorder.clone());
+    assert_eq!(layered.oneshot(request()).await.unwrap().status(), 401);
+    assert_eq!(recorder.seen().len(), 1);
+
+    let (cache, _) = tokens(["first", "second"]);
+    let recorder = Recorder::answering([refusal()]);
+    let mut carrying = request();
+    carrying.extensions_mut().insert(Uncloneable);
+    let layered = BearerLayer::new(cache.clone(), origins()).layer(recorder.clone());
+    assert_eq!(layered.oneshot(carrying).await.unwrap().status(), 401);
+    assert_eq!(recorder.seen().len(), 1);
+
+    let (cache, _) = tokens(["first", "second"]);
+    let recorder = Recorder::answering([refusal()]);
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let client = reqwest_middleware::ClientBuilder::new(client).with(BearerMiddleware::new(cache, origins()));
+    let client = client.with(recorder.clone()).build();
+    let mut carrying = request().map(|_| reqwest::Body::default());
+    carrying.extensions_mut().insert(Uncloneable);
+    let carrying = reqwest::Request::try_from(carrying).unwrap();
+    assert_eq!(client.execute(carrying).await.unwrap().status(), 401);
+    assert_eq!(recorder.seen().len(), 1);
 }
 
 fn origins() -> Origins {
