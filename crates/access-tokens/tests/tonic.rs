@@ -11,7 +11,11 @@
 #[path = "../examples/tonic.rs"]
 mod example;
 
-use std::{error::Error as _, sync::Arc};
+use std::{
+    error::Error as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use access_tokens::{
     Error, ErrorKind, TokenCache,
@@ -69,6 +73,21 @@ async fn a_token_that_cant_be_had_is_the_source_of_the_status() {
     let status = health.check(HealthCheckRequest::default()).await.unwrap_err();
     let error = status.source().and_then(|source| source.downcast_ref::<Error>()).unwrap();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_call_waits_for_its_token_as_long_as_its_time_out() {
+    let sandbox = Arc::new(Sandbox::start().await.unwrap());
+    let url = example::serve(sandbox.clone()).unwrap();
+    sandbox.fault(Endpoint::Onence, Fault::latency(Duration::from_secs(3)).until_cleared()).unwrap();
+    let mut health = example::client(&url, cache(&sandbox)).unwrap();
+    let mut request = tonic::Request::new(HealthCheckRequest::default());
+    request.set_timeout(Duration::from_millis(300));
+    let asked = Instant::now();
+    let status = health.check(request).await.unwrap_err();
+    let error = status.source().and_then(|source| source.downcast_ref::<Error>()).unwrap();
+    assert_eq!(error.to_string(), "no token came within the request's time-out; it wasn't sent");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
 fn cache(sandbox: &Sandbox) -> TokenCache {

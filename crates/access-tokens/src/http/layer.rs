@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use ::http::{Request, Uri};
@@ -13,7 +14,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Origins, Rules, Target, copied, put, refuses};
+use super::{Deadline, Origins, Rules, Target, copied, grpc_timeout, put, refuses};
 use crate::TokenCache;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -87,7 +88,7 @@ pub struct BearerLayer<R = ReplayEmpty> {
 impl BearerLayer {
     /// Tokens of `cache` for requests to `origins`.
     pub fn new(cache: TokenCache, origins: Origins) -> Self {
-        Self { rules: Arc::new(Rules { cache, origins }), replay: ReplayEmpty }
+        Self { rules: Arc::new(Rules::new(cache, origins)), replay: ReplayEmpty }
     }
 }
 
@@ -97,6 +98,14 @@ impl<R> BearerLayer<R> {
     #[must_use]
     pub fn replay<T>(self, replay: T) -> BearerLayer<T> {
         BearerLayer { rules: self.rules, replay }
+    }
+
+    /// How long a request waits for a token at most, where nothing around this layer sees to that. If not set, as long as
+    /// `grpc-timeout` says, else as long as an exchange takes.
+    #[must_use]
+    pub fn token_timeout(self, timeout: Duration) -> Self {
+        let rules = Rules { token_timeout: Some(timeout), ..Rules::clone(&self.rules) };
+        Self { rules: Arc::new(rules), ..self }
     }
 }
 
@@ -206,16 +215,19 @@ where
         let again = copied(|| Some(Request::from_parts(parts.clone(), self.replay.again(&body)?)));
         let mut request = Request::from_parts(parts, body);
         let rules = self.rules.clone();
+        let deadline = Deadline::of(grpc_timeout::read(request.headers()));
         Box::pin(async move {
-            let token = rules.token().await?;
+            let token = rules.token(deadline).await?;
             put(&token, request.headers_mut());
+            grpc_timeout::write(deadline.left(), request.headers_mut());
             let response = inner.call(request).await.map_err(Into::into)?;
             if !refuses(response.status(), response.headers()) {
                 return Ok(response);
             }
-            match rules.replay(&token, again, Request::headers_mut).await {
+            match rules.replay(&token, again, deadline, Request::headers_mut).await {
                 None => Ok(response),
-                Some(again) => {
+                Some(mut again) => {
+                    grpc_timeout::write(deadline.left(), again.headers_mut());
                     // Nobody reads it. Whatever it holds, such as a permit, the next may need.
                     drop(response);
                     poll_fn(|context| inner.poll_ready(context)).await.map_err(Into::into)?;

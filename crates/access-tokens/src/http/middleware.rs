@@ -1,11 +1,13 @@
 //! For `reqwest-middleware`.
 
+use std::time::Duration;
+
 use ::http::Extensions;
 use async_trait::async_trait;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
 
-use super::{Origins, Rules, Target, copied, put, refuses};
+use super::{Deadline, Origins, Rules, Target, copied, put, refuses};
 use crate::TokenCache;
 
 /// Puts a token on each request of a `reqwest_middleware::ClientWithMiddleware`; the [module](super) has the rules.
@@ -67,7 +69,15 @@ pub struct BearerMiddleware {
 impl BearerMiddleware {
     /// Tokens of `cache` for requests to `origins`.
     pub fn new(cache: TokenCache, origins: Origins) -> Self {
-        Self { rules: Rules { cache, origins } }
+        Self { rules: Rules::new(cache, origins) }
+    }
+
+    /// How long a request waits for a token at most, for clients with a time-out that isn't the request's own. If not set,
+    /// as long as the request's time-out, else as long as an exchange takes.
+    #[must_use]
+    pub fn token_timeout(mut self, timeout: Duration) -> Self {
+        self.rules.token_timeout = Some(timeout);
+        self
     }
 }
 
@@ -77,9 +87,11 @@ impl Middleware for BearerMiddleware {
         let Some(origin) = self.rules.destination(request.headers(), Target::of(request.url())) else {
             return next.run(request, extensions).await;
         };
-        let token = self.rules.token().await.map_err(reqwest_middleware::Error::middleware)?;
+        let deadline = Deadline::of(request.timeout().copied());
+        let token = self.rules.token(deadline).await.map_err(reqwest_middleware::Error::middleware)?;
         let again = copied(|| request.try_clone());
         put(&token, request.headers_mut());
+        shorten(&mut request, deadline);
         let response = next.clone().run(request, extensions).await?;
 
         // After a redirect it may come from elsewhere, where the token didn't go.
@@ -87,13 +99,21 @@ impl Middleware for BearerMiddleware {
         if from != Some(origin) || !refuses(response.status(), response.headers()) {
             return Ok(response);
         }
-        match self.rules.replay(&token, again, Request::headers_mut).await {
+        match self.rules.replay(&token, again, deadline, Request::headers_mut).await {
             None => Ok(response),
-            Some(again) => {
+            Some(mut again) => {
                 // Nobody reads it.
                 drop(response);
+                shorten(&mut again, deadline);
                 next.run(again, extensions).await
             }
         }
+    }
+}
+
+/// Leaves a request what is left of its time-out, if it has one.
+fn shorten(request: &mut Request, deadline: Deadline) {
+    if let Some(left) = deadline.left() {
+        *request.timeout_mut() = Some(left);
     }
 }

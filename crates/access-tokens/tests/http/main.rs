@@ -15,3 +15,4 @@ mod recorder;
 mod redirects;
 mod replays;
 mod rules;
+mod timeouts;
