@@ -243,11 +243,14 @@ pub(crate) struct PolicySettings {
     pub(crate) keep_warm: bool,
     /// How long a token is taken to live if the server doesn't tell, from `1s` to `30d`.
     pub(crate) assumed_lifetime: Span,
-    /// What the pause after a failure begins with where the server names no time, from `100ms`; it doubles up to
-    /// `longest_pause`.
+    /// What the pause after a failure begins with where the server names no time, from `100ms` to `longest_pause`; it doubles up
+    /// to that, or to `longest_rejected_pause`.
     pub(crate) first_pause: Span,
-    /// What that pause grows to, from `100ms` to `1h`.
+    /// What that pause grows to, unless the credentials were rejected, from `100ms` to `1h`.
     pub(crate) longest_pause: Span,
+    /// What that pause grows to while the provider rejects the credentials, which may lock an account if it happens often, from
+    /// `100ms` to `1h`.
+    pub(crate) longest_rejected_pause: Span,
     /// A longer `Retry-After` counts as this, from `1s` to `1h`.
     pub(crate) longest_retry_after: Span,
     /// How long a token can't be invalidated again that came back after it was, from `1s` to `1h`.
@@ -265,6 +268,7 @@ impl Default for PolicySettings {
             assumed_lifetime: Span(Duration::from_secs(60)),
             first_pause: Span(Duration::from_millis(500)),
             longest_pause: Span(Duration::from_secs(5)),
+            longest_rejected_pause: Span(Duration::from_secs(60)),
             longest_retry_after: Span(Duration::from_secs(60 * 60)),
             invalidation_pause: Span(Duration::from_secs(30)),
             exchange_timeout: Span(Duration::from_secs(30)),
@@ -280,6 +284,7 @@ impl PolicySettings {
             .assumed_lifetime(self.assumed_lifetime.0)
             .first_pause(self.first_pause.0)
             .longest_pause(self.longest_pause.0)
+            .longest_rejected_pause(self.longest_rejected_pause.0)
             .longest_retry_after(self.longest_retry_after.0)
             .invalidation_pause(self.invalidation_pause.0)
             .exchange_timeout(self.exchange_timeout.0)

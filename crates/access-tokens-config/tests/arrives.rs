@@ -84,7 +84,8 @@ fn sources(base_url: &str) -> Value {
     secret_env["client_secret"] = json!({ "env": "PASSPHRASE" });
     let policy = json!({
         "refresh_at": 0.7, "jitter": 0.1, "keep_warm": true, "assumed_lifetime": "2m", "first_pause": "1s",
-        "longest_pause": "8s", "longest_retry_after": "10m", "invalidation_pause": "1m", "exchange_timeout": "20s",
+        "longest_pause": "8s", "longest_rejected_pause": "5m", "longest_retry_after": "10m", "invalidation_pause": "1m",
+        "exchange_timeout": "20s",
     });
     let identity = bundles["transport"]["identity"].clone();
     let onence = |password: Value| {
@@ -306,6 +307,7 @@ fn in_the_policy() {
         .assumed_lifetime(seconds(120))
         .first_pause(seconds(1))
         .longest_pause(seconds(8))
+        .longest_rejected_pause(seconds(300))
         .longest_retry_after(seconds(600))
         .invalidation_pause(seconds(60))
         .exchange_timeout(seconds(20));

@@ -103,6 +103,7 @@ fn wrong_values(provider: &str, key: &str) -> Vec<Value> {
         (
             _,
             "longest_pause"
+            | "longest_rejected_pause"
             | "longest_retry_after"
             | "invalidation_pause"
             | "exchange_timeout"

@@ -62,8 +62,9 @@ use crate::{
 /// - Up to the end of its life, less a margin ([`AccessToken::expires_at`]), a token is served without waiting. At 80 % of
 ///   its life, less a jitter, the next caller starts a refresh and is served the old token meanwhile.
 /// - A failed refresh costs nobody a valid token. The next attempt comes when the server says (`Retry-After`), else after a
-///   pause that grows to 5 s. Without a valid token callers get the last error at once, until that attempt. Rejected
-///   credentials are tried again too, just as gently: somebody may put them right.
+///   pause that grows to 5 s. Without a valid token callers get the last error at once, until that attempt.
+/// - Rejected credentials are tried again too, since somebody may put them right, but gently, since that may lock an account:
+///   the pause grows to 60 s. The log says so when that begins, once an hour, and when it's over.
 /// - A new credential of a [`RotatingEndpoint`](crate::RotatingEndpoint) ends such a pause at once, but for a time that a server
 ///   named that has no time for anybody (429 or 503 with `Retry-After`).
 /// - A server that answers with the same token until it ends isn't asked again before it does.
@@ -419,7 +420,7 @@ impl Core {
             if let (Some(store), Some(lease)) = (&self.store, lease.take()) {
                 let told = match (&settled, &token) {
                     (Settled::Done { .. }, Some(token)) => Told::Token(token),
-                    (Settled::Failed { error, pause }, _) => Told::Failed(error, *pause),
+                    (Settled::Failed { error, pause, .. }, _) => Told::Failed(error, *pause),
                     _ => Told::Nothing,
                 };
                 store.tell(lease, told, self.policy.assumed_lifetime).await;

@@ -62,6 +62,8 @@ pub enum Setting {
     FirstPause,
     /// [`Policy::longest_pause`](crate::Policy::longest_pause).
     LongestPause,
+    /// [`Policy::longest_rejected_pause`](crate::Policy::longest_rejected_pause).
+    LongestRejectedPause,
     /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after).
     LongestRetryAfter,
     /// [`Policy::invalidation_pause`](crate::Policy::invalidation_pause).
@@ -125,6 +127,7 @@ impl Setting {
             Self::AssumedLifetime => "assumed_lifetime",
             Self::FirstPause => "first_pause",
             Self::LongestPause => "longest_pause",
+            Self::LongestRejectedPause => "longest_rejected_pause",
             Self::LongestRetryAfter => "longest_retry_after",
             Self::InvalidationPause => "invalidation_pause",
             Self::ExchangeTimeout => "exchange_timeout",

@@ -146,6 +146,7 @@ struct World {
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_REJECTED_PAUSE: Duration = Duration::from_secs(60);
 const A_MOMENT: Duration = Duration::from_millis(20);
 
 async fn run(case: Case) {
@@ -264,6 +265,7 @@ impl World {
             state.exchanges.iter().rev().find_map(|exchange| exchange.ended).expect("an error without an exchange");
         let pause = match error.retry_after().filter(|span| !span.is_zero()) {
             Some(span) => span.min(Duration::from_secs(3600)) + Duration::from_millis(500),
+            None if error.kind() == ErrorKind::Credentials => LONGEST_REJECTED_PAUSE,
             None => LONGEST_PAUSE,
         };
         assert!(now <= ended + pause + A_MOMENT, "at {now:?} an error of {ended:?}: {error:?}");

@@ -156,6 +156,29 @@ async fn logged(level: LevelFilter, story: impl Future<Output = ()>) -> String {
     log
 }
 
+/// What fails otherwise is told of each time.
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_of_rejected_credentials_when_it_begins_once_an_hour_and_when_it_is_over() {
+    let story = async |kind| {
+        let failing =
+            (0..250).map(|_| Error::new(kind, "refused")).fold(ScriptedEndpoint::new(), ScriptedEndpoint::then);
+        let cache = TokenCache::builder(failing.then(token("secret-one"))).clock(Clock::tokio()).build().unwrap();
+        let begun = tokio::time::Instant::now();
+        while cache.token().await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        begun.elapsed().as_secs()
+    };
+    for (kind, each) in [(ErrorKind::Credentials, false), (ErrorKind::Unavailable, true), (ErrorKind::Contract, true)] {
+        let mut span = 0;
+        let log = logged(LevelFilter::INFO, async { span = story(kind).await }).await;
+        let told = log.lines().filter(|line| line.contains(" WARN ") && line.contains("no new token")).count() as u64;
+        assert_eq!(told, if each { 250 } else { 1 + span / 3600 }, "{kind:?} for {span} s: {log}");
+        let over = log.lines().filter(|line| line.contains(" INFO ") && line.contains("works again")).count();
+        assert_eq!((over, log.lines().count() as u64), (1, told + 1), "{log}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_metrics_count_the_story() {
     let _alone = ONE_AT_A_TIME.lock().await;

@@ -77,6 +77,7 @@ impl Inner {
             wide().jitter(settings.jitter),
             wide().assumed_lifetime(settings.assumed_lifetime.0),
             wide().longest_pause(settings.longest_pause.0),
+            wide().longest_rejected_pause(settings.longest_rejected_pause.0),
             wide().first_pause(settings.first_pause.0),
             wide().longest_retry_after(settings.longest_retry_after.0),
             wide().invalidation_pause(settings.invalidation_pause.0),

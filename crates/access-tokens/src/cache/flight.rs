@@ -64,6 +64,10 @@ struct Flight {
 struct Failure {
     error: Error,
     in_a_row: u32,
+    /// How many of these were rejected credentials; here those of a fleet count.
+    rejections: u32,
+    /// When the log was last told of the rejection that goes on.
+    told: Option<Moment>,
     next: Moment,
 }
 
@@ -106,8 +110,8 @@ pub(super) enum Settled {
     AskAgain(Duration),
     /// It failed with a credential that was replaced meanwhile: ask again with the new one.
     Outdated,
-    /// The next attempt comes after the pause.
-    Failed { error: Error, pause: Duration },
+    /// The next attempt comes after the pause. `is_news` unless the log has been told so.
+    Failed { error: Error, pause: Duration, is_news: bool },
     /// It counts no longer: the flight was taken over.
     Stale,
 }
@@ -118,6 +122,9 @@ const EXCHANGES: u32 = 5;
 /// How long beyond its time-out an exchange may be silent before others take its flight over. Only a runtime that nobody
 /// drives any more is that late.
 pub(super) const OVERDUE: Duration = Duration::from_secs(5);
+
+/// How often the log is told that credentials are still rejected.
+const TOLD_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 impl Flights {
     pub(super) fn new(policy: Policy, rng: Rng) -> Self {
@@ -262,7 +269,8 @@ impl Flights {
                 flight.outdated = true;
             }
             if let Some(failure) = state.failure.as_mut().filter(|failure| !failure.error.names_a_time()) {
-                (failure.in_a_row, failure.next) = (0, Moment::PAST);
+                (failure.in_a_row, failure.rejections) = (0, 0);
+                (failure.told, failure.next) = (None, Moment::PAST);
             }
         });
     }
@@ -301,7 +309,7 @@ impl Flights {
                 state.end(None);
                 settled
             }
-            Err(error) => Settled::Failed { pause: state.fail(now, error.clone(), &self.policy), error },
+            Err(error) => state.fail(now, error, &self.policy),
         })
     }
 
@@ -435,18 +443,25 @@ impl State {
         }
     }
 
-    fn fail(&mut self, now: Moment, error: Error, policy: &Policy) -> Duration {
-        // Another instance's failure is none of its own.
-        let own = u32::from(error.shared_pause().is_none());
-        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(own);
-        let pause = schedule::pause_after(&error, in_a_row, policy, &mut self.rng);
+    fn fail(&mut self, now: Moment, error: Error, policy: &Policy) -> Settled {
+        let last = self.failure.as_ref();
+        let is_own = error.shared_pause().is_none();
+        let is_rejection = error.kind() == ErrorKind::Credentials;
+        // Another instance's failure is none of its own, but its credential is.
+        let in_a_row = last.map_or(0, |last| last.in_a_row).saturating_add(u32::from(is_own));
+        let rejections = last.map_or(0, |last| last.rejections).saturating_add(u32::from(is_rejection));
+        let told = last.and_then(|last| last.told).filter(|_| is_rejection);
+        let is_news = is_own && told.is_none_or(|told| now.since(told) >= TOLD_AGAIN);
+        let told = if is_news && is_rejection { Some(now) } else { told };
+        let pause =
+            schedule::pause_after(&error, if is_rejection { rejections } else { in_a_row }, policy, &mut self.rng);
         // What a failed exchange can't replace serves on while it lives, though a resource refused it.
         if let Some(held) = &mut self.held {
             held.hidden = false;
         }
-        self.failure = Some(Failure { error: error.clone(), in_a_row, next: now.plus(pause) });
-        self.end(Some(error));
-        pause
+        self.failure = Some(Failure { error: error.clone(), in_a_row, rejections, told, next: now.plus(pause) });
+        self.end(Some(error.clone()));
+        Settled::Failed { error, pause, is_news }
     }
 
     fn end(&mut self, error: Option<Error>) {

@@ -21,6 +21,7 @@ pub struct Policy {
     pub(super) assumed_lifetime: Duration,
     pub(super) first_pause: Duration,
     pub(super) longest_pause: Duration,
+    pub(super) longest_rejected_pause: Duration,
     pub(super) longest_retry_after: Duration,
     pub(super) invalidation_pause: Duration,
     pub(super) exchange_timeout: Duration,
@@ -35,6 +36,7 @@ impl Policy {
             assumed_lifetime: Duration::from_secs(60),
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(5),
+            longest_rejected_pause: Duration::from_secs(60),
             longest_retry_after: Duration::from_secs(60 * 60),
             invalidation_pause: Duration::from_secs(30),
             exchange_timeout: Duration::from_secs(30),
@@ -71,10 +73,18 @@ impl Policy {
         Self { first_pause: pause, ..self }
     }
 
-    /// What that pause grows to. 5 s if not set; at most an hour.
+    /// What that pause grows to, unless the credentials were rejected. 5 s if not set; at most an hour.
     #[must_use]
     pub fn longest_pause(self, pause: Duration) -> Self {
         Self { longest_pause: pause, ..self }
+    }
+
+    /// What that pause grows to while the provider rejects the credentials ([`ErrorKind::Credentials`]), which may lock an
+    /// account if it happens often. 60 s if not set; from 0.1 s to an hour. A
+    /// [new credential](crate::RotatingEndpoint) ends the pause at once.
+    #[must_use]
+    pub fn longest_rejected_pause(self, pause: Duration) -> Self {
+        Self { longest_rejected_pause: pause, ..self }
     }
 
     /// A longer `Retry-After` counts as this. An hour if not set, which is also the most; from 1 s.
@@ -117,6 +127,7 @@ impl Policy {
         part(Setting::Jitter, self.jitter, 0.0, self.refresh_at / 2.0)?;
         seconds(Setting::AssumedLifetime, self.assumed_lifetime, second, 30 * 24 * HOUR)?;
         seconds(Setting::LongestPause, self.longest_pause, tenth, HOUR)?;
+        seconds(Setting::LongestRejectedPause, self.longest_rejected_pause, tenth, HOUR)?;
         seconds(Setting::FirstPause, self.first_pause, tenth, self.longest_pause)?;
         seconds(Setting::LongestRetryAfter, self.longest_retry_after, second, HOUR)?;
         seconds(Setting::InvalidationPause, self.invalidation_pause, second, HOUR)?;

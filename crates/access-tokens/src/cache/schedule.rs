@@ -98,9 +98,8 @@ pub(super) fn pause_at_end(rng: &mut Rng) -> Duration {
     between(*ASK_AGAIN.start(), *ASK_AGAIN.end(), rng)
 }
 
-/// How long to wait after the `in_a_row`-th failure, counted from 1.
+/// How long to wait after the `in_a_row`-th failure of its kind, counted from 1.
 pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &mut Rng) -> Duration {
-    let doubled = |times: u32| policy.first_pause.saturating_mul(1 << times.min(20)).min(policy.longest_pause);
     // A whole fleet waits for the same moment, and one of it will do.
     if let Some(left) = error.shared_pause() {
         let spread = (left / 4).clamp(*SPREAD.start(), *SPREAD.end());
@@ -110,11 +109,17 @@ pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &m
     if let Some(span) = error.retry_after().filter(|span| !span.is_zero()) {
         return span.min(policy.longest_retry_after) + between(Duration::ZERO, RETRY_AFTER_JITTER, rng);
     }
+    let longest = match error.kind() {
+        // Rejected often enough it may lock an account.
+        ErrorKind::Credentials => policy.longest_rejected_pause,
+        _ => policy.longest_pause,
+    };
+    let doubled = |times: u32| policy.first_pause.saturating_mul(1 << times.min(20)).min(longest);
     match error.kind() {
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             between(SHORTEST_PAUSE, doubled(in_a_row.saturating_sub(1)), rng)
         }
-        // A rejection again and again may lock an account: never in quick succession.
+        // The same request will hardly do better: never in quick succession.
         ErrorKind::Configuration | ErrorKind::Credentials | ErrorKind::Request | ErrorKind::Contract => {
             between(doubled(in_a_row) / 2, doubled(in_a_row), rng)
         }

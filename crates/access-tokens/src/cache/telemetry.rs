@@ -70,10 +70,14 @@ impl Telemetry {
             Settled::Outdated => {
                 debug!(target: TARGET, provider, "an exchange failed whose credential was replaced meanwhile; asking again")
             }
-            Settled::Failed { error, pause } if error.shared_pause().is_some() => {
+            Settled::Failed { error, pause, .. } if error.shared_pause().is_some() => {
                 debug!(target: TARGET, provider, %error, next_attempt_in = ?pause, "another instance got no new token")
             }
-            Settled::Failed { error, pause } => {
+            // Somebody has been told to see to it.
+            Settled::Failed { error, pause, is_news: false } => {
+                debug!(target: TARGET, provider, %error, next_attempt_in = ?pause, "no new token, still")
+            }
+            Settled::Failed { error, pause, is_news: true } => {
                 warn!(target: TARGET, provider, %error, valid_for = ?still.unwrap_or_default(), next_attempt_in = ?pause, "no new token");
             }
             Settled::Stale => debug!(target: TARGET, provider, "an exchange ended that nobody waits for any more"),

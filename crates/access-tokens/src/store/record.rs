@@ -71,8 +71,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(5);
 /// How long a fleet pauses after its first failure; it doubles with each further.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long at most where the server named no time, so that another than who failed is the next to try before long. Half of what
-/// a cache pauses that fails alone.
+/// How long at most where the server named no time and didn't reject the credentials, so that another than who failed is the
+/// next to try before long. Half of what a cache pauses that fails alone.
 const LONGEST_SHARED: Duration = Duration::from_millis(2500);
 
 /// The same where it may be the fault of one machine, its network or its address: others are to find that out soon.
@@ -244,6 +244,11 @@ impl Record {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10));
         let shared = match provider_says {
             true if error.names_a_time() => pause,
+            // All of the fleet together ask no more often than one of them would, nor does one that has just started.
+            true if error.kind() == ErrorKind::Credentials => {
+                let last = self.pause.as_ref().filter(|last| error.retry_after().is_none() && last.is_rejection());
+                pause.max(last.map_or(Duration::ZERO, Pause::span))
+            }
             true => doubled.min(LONGEST_SHARED).max(pause / 2),
             false => doubled.min(LONGEST_DOUBTFUL),
         };
@@ -313,6 +318,14 @@ impl Pause {
             code: error.code().map(str::to_owned),
             named,
         }
+    }
+
+    fn is_rejection(&self) -> bool {
+        self.kind == ErrorKind::Credentials.name()
+    }
+
+    fn span(&self) -> Duration {
+        Duration::from_millis(self.until.saturating_sub(self.began))
     }
 
     fn to_error(&self, left: Duration) -> Error {

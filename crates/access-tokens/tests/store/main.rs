@@ -18,15 +18,17 @@ mod support;
 use std::time::Duration;
 
 use access_tokens::{
-    AccessToken, Clock, ErrorKind, Policy, TokenCache, TokenCaches, TokenEndpoint, TokenKey, blocking,
+    AccessToken, Clock, ErrorKind, Policy, TokenCache, TokenCaches, TokenEndpoint, TokenKey, blocking, onence,
     store::{KeyRing, SharedStore, TokenStore},
     testing::{FixedEndpoint, MemoryStore, ScriptedEndpoint},
 };
+use access_tokens_sandbox::Sandbox;
 use support::{
     Outage, Server, Settings, Tokens,
     store::{Fault, Faulty},
 };
 use tokio::{
+    runtime::{Builder, Runtime},
     task::{JoinHandle, yield_now},
     time::{Instant, sleep},
 };
@@ -237,6 +239,46 @@ async fn an_outage_is_met_by_one_request_at_a_time_and_ends_for_all() {
         let since = server.requests() - during;
         assert!(since <= 2, "{since} requests after it");
     }
+}
+
+/// A fleet whose credential is rejected asks no more often than one instance would, and is served once somebody puts it right.
+#[test]
+fn a_rejected_credential_of_a_fleet_is_tried_as_often_as_that_of_one_instance() {
+    // With the provider's code, which only a provider's client reads.
+    let rejection = Runtime::new().unwrap().block_on(async {
+        let sandbox = Sandbox::start().await.unwrap();
+        let credentials = onence::Credentials::new("sandbox@1nce.example", "not the password");
+        let client = onence::Client::builder(credentials).base_url(sandbox.onence_base_url()).build().unwrap();
+        client.exchange().await.unwrap_err()
+    });
+    assert_eq!((rejection.kind(), rejection.code()), (ErrorKind::Credentials, Some("BadCredentials")));
+
+    let paused = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    paused.block_on(async {
+        for size in [1, 50] {
+            fastrand::seed(1);
+            let (minute, latency) = (Duration::from_secs(60), Duration::from_millis(50));
+            let script = (0..1000).map(|_| rejection.clone()).fold(ScriptedEndpoint::new(), ScriptedEndpoint::then);
+            let memory = MemoryStore::new();
+            let begun = Instant::now();
+            let caches: Vec<_> = (0..size).map(|_| instance(script.clone(), memory.clone())).collect();
+            let mut asked = Vec::new();
+            while begun.elapsed() < 60 * minute {
+                for cache in &caches {
+                    cache.token().await.unwrap_err();
+                    if script.exchanges() > asked.len() as u64 {
+                        asked.push(begun.elapsed());
+                    }
+                }
+                sleep(latency).await;
+            }
+            // It grows from half a second to a minute.
+            let pauses: Vec<_> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+            assert!(asked.len() as u64 == script.exchanges(), "{size} instances: several at once");
+            assert!((60..=130).contains(&asked.len()), "{size} instances: {} requests in an hour", asked.len());
+            assert!(pauses.iter().skip(10).all(|pause| (30.0..66.0).contains(pause)), "{size} instances: {pauses:.1?}");
+        }
+    });
 }
 
 #[tokio::test(start_paused = true)]
