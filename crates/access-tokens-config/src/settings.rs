@@ -251,7 +251,8 @@ pub(crate) struct PolicySettings {
     /// What that pause grows to while the provider rejects the credentials, which may lock an account if it happens often, from
     /// `100ms` to `1h`.
     pub(crate) longest_rejected_pause: Span,
-    /// A longer `Retry-After` counts as this, from `1s` to `1h`.
+    /// A longer `Retry-After` counts as this, from `1s` to `1h`. The next exchange comes up to a tenth of that time later, at least
+    /// up to `500ms` and at most up to `5s`, so that not all who were told the same come back at once.
     pub(crate) longest_retry_after: Span,
     /// How long a token can't be invalidated again that came back after it was, from `1s` to `1h`.
     pub(crate) invalidation_pause: Span,

@@ -20,7 +20,7 @@ use tokio::{
     runtime::Handle,
     sync::Semaphore,
     task::{AbortHandle, yield_now},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tracing::Instrument;
 
@@ -390,6 +390,7 @@ impl Core {
     async fn exchange(self: Arc<Self>, ticket: Ticket) {
         let _telling = self.telling.try_acquire();
         let mut lease = None;
+        self.pause(ticket.after).await;
         loop {
             let mut began = self.clock.now();
             let mut is_ours = true;
@@ -414,7 +415,7 @@ impl Core {
             let still = self.flights.valid(now).and_then(|token| token.remaining());
             self.telemetry.settled(&settled, is_ours.then(|| now.since(began)), &self.flights.slot.load(), still);
             if let Settled::AskAgain(pause) = settled {
-                sleep(pause).await;
+                self.pause(pause).await;
                 continue;
             }
             if let (Some(store), Some(lease)) = (&self.store, lease.take()) {
@@ -472,6 +473,13 @@ impl Core {
                 failed(ErrorKind::Contract, format!("the token endpoint of {provider} panicked in an exchange"))
             }
             Err(_) => failed(ErrorKind::Unavailable, format!("{provider} didn't answer within {limit:?}")),
+        }
+    }
+
+    /// Waits so long, or until the cache is closed. Unlike a sleep, no time at all doesn't let another task run.
+    async fn pause(&self, span: Duration) {
+        if !span.is_zero() {
+            let _ = timeout(span, self.flights.closed()).await;
         }
     }
 

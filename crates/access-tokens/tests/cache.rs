@@ -156,7 +156,8 @@ async fn retry_after_is_kept_to_and_without_one_the_pause_grows_to_what_the_poli
     // The shortest, the mean and the longest pause between the attempts from the seventh on.
     for (policy, kind, retry_after, shortest, mean, longest) in [
         (policy(), Credentials, Some(5), 5.0, 5.25, 5.6),
-        (policy(), Throttled, Some(90), 90.0, 90.25, 90.6),
+        (policy(), Throttled, Some(20), 20.0, 21.0, 22.1),
+        (policy(), Throttled, Some(90), 90.0, 92.5, 95.1),
         // Zero is no time to wait for, and mustn't take the pause away.
         (policy(), Credentials, Some(0), 30.0, 45.0, 60.1),
         (policy(), Credentials, None, 30.0, 45.0, 60.1),
@@ -212,6 +213,45 @@ async fn an_outage_leaves_the_pause_after_a_rejection_as_it_was() {
     let pauses: Vec<_> = ends.windows(2).skip(20).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
     let spans = [0.5..1.1, 1.0..2.1, 0.0..5.1, 2.0..4.1];
     assert!(pauses.len() == 4 && spans.iter().zip(&pauses).all(|(span, pause)| span.contains(pause)), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_were_told_the_same_time_come_back_apart_from_each_other() {
+    // What they are told, and within how many seconds after that all of them are back.
+    for (told, spread) in [(1, 0.5), (5, 0.5), (10, 1.0), (30, 3.0), (3600, 5.0)] {
+        fastrand::seed(told);
+        let callers: Vec<_> = (0..200)
+            .map(|_| {
+                let refusal = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(told));
+                let endpoint = ScriptedEndpoint::new().then(refusal).then(token("one"));
+                tokio::spawn(async move {
+                    let cache = cache(endpoint.clone());
+                    cache.token().await.unwrap_err();
+                    let begun = Instant::now();
+                    sleep(Duration::from_secs(told)).await;
+                    while endpoint.exchanges() < 2 {
+                        let _ = timeout(Duration::from_millis(10), cache.token()).await;
+                        sleep(Duration::from_millis(5)).await;
+                    }
+                    assert_eq!(cache.token().await.unwrap().secret(), "one");
+                    begun.elapsed().as_secs_f64() - told as f64
+                })
+            })
+            .collect();
+        let mut back = Vec::new();
+        for caller in callers {
+            back.push(caller.await.unwrap());
+        }
+        back.sort_by(f64::total_cmp);
+        let (first, last) = (back[0], back[back.len() - 1]);
+        assert!(
+            first >= 0.0 && last <= spread + 0.05,
+            "told {told} s they are back from {first} s to {last} s after that"
+        );
+        assert!(last - first > 0.9 * spread, "told {told} s they are back from {first} s to {last} s after that");
+        let densest = back.windows(20).map(|twenty| twenty[19] - twenty[0]).fold(f64::MAX, f64::min);
+        assert!(densest > spread / 40.0, "told {told} s, twenty of them are back within {densest} s");
+    }
 }
 
 /// As of an endpoint that reckons by the issue time in the token, and whose clock is off.
@@ -521,6 +561,28 @@ async fn shut_down_it_lets_the_exchange_end_and_serves_the_token_while_it_lives(
     sleep(HOUR).await;
     assert_eq!(cache.token().await.unwrap_err().kind(), ErrorKind::Configuration);
     assert_eq!(endpoint.exchanges(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shut_down_it_does_not_wait_for_what_has_not_begun() {
+    let told = Duration::from_secs(100);
+    let refusal = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(told);
+    for seed in 0..10 {
+        fastrand::seed(seed);
+        let endpoint = ScriptedEndpoint::new().then(refusal.clone());
+        let cache = cache(endpoint.clone());
+        cache.token().await.unwrap_err();
+        sleep(told + Duration::from_millis(501)).await;
+        let caller = tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.token().await.map(|_| ()) }
+        });
+        sleep(Duration::from_millis(1)).await;
+        let asked = Instant::now();
+        cache.shutdown().await;
+        assert!(asked.elapsed() < Duration::from_millis(10), "{:?}", asked.elapsed());
+        assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::Configuration);
+    }
 }
 
 #[tokio::test(start_paused = true)]

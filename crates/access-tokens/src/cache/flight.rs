@@ -68,7 +68,10 @@ struct Failure {
     rejections: u32,
     /// When the log was last told of the rejection that goes on.
     told: Option<Moment>,
+    /// Till then callers get the error.
     next: Moment,
+    /// Till then no exchange is made.
+    exchange: Moment,
 }
 
 struct Invalidations {
@@ -160,8 +163,8 @@ impl Flights {
         // A refused token is better than none where there is no way to another.
         let serve = state.serves(now) || outside.is_some() && state.lives(now);
         if outside.is_none() && now.reached(state.due()) {
-            let (id, reason) = self.change(state, |state| state.begin(now, serve));
-            let ticket = Ticket { flights: self.clone(), id, reason };
+            let (id, reason, after) = self.change(state, |state| state.begin(now, serve));
+            let ticket = Ticket { flights: self.clone(), id, reason, after };
             return Step::Begin(ticket, serve.then(|| self.slot.load()));
         }
         match (&state.flight, &state.failure) {
@@ -221,6 +224,11 @@ impl Flights {
         self.until(|state| state.flight.is_none().then_some(()))
     }
 
+    /// Waits until no flight is begun any more.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> {
+        self.until(|state| state.closed.then_some(()))
+    }
+
     /// Waits for a token of another generation than `seen`; `None` once the cache is closed.
     pub(super) fn newer(&self, seen: u64) -> impl Future<Output = Option<TokenGuard>> {
         self.until(move |state| match state.generation {
@@ -269,8 +277,8 @@ impl Flights {
                 flight.outdated = true;
             }
             if let Some(failure) = state.failure.as_mut().filter(|failure| !failure.error.names_a_time()) {
-                (failure.in_a_row, failure.rejections) = (0, 0);
-                (failure.told, failure.next) = (None, Moment::PAST);
+                (failure.in_a_row, failure.rejections, failure.told) = (0, 0, None);
+                (failure.next, failure.exchange) = (Moment::PAST, Moment::PAST);
             }
         });
     }
@@ -373,7 +381,8 @@ impl State {
         })
     }
 
-    fn begin(&mut self, now: Moment, serving: bool) -> (u64, Reason) {
+    /// Gives its id, why it is begun, and after what time it makes its exchange.
+    fn begin(&mut self, now: Moment, serving: bool) -> (u64, Reason, Duration) {
         let reason = match &self.held {
             None => Reason::First,
             Some(held) if held.hidden => Reason::Invalidated,
@@ -381,9 +390,16 @@ impl State {
             Some(_) => Reason::Hard,
         };
         self.begun += 1;
-        self.flight =
-            Some(Flight { id: self.begun, exchanges: 1, since: now, abort: None, unwanted: false, outdated: false });
-        (self.begun, reason)
+        let after = self.failure.as_ref().map_or(Duration::ZERO, |failure| now.until(failure.exchange));
+        self.flight = Some(Flight {
+            id: self.begun,
+            exchanges: 1,
+            since: now.plus(after),
+            abort: None,
+            unwanted: false,
+            outdated: false,
+        });
+        (self.begun, reason, after)
     }
 
     /// What an exchange of the flight under way means for the token that is held.
@@ -459,9 +475,10 @@ impl State {
         if let Some(held) = &mut self.held {
             held.hidden = false;
         }
-        self.failure = Some(Failure { error: error.clone(), in_a_row, rejections, told, next: now.plus(pause) });
+        let (next, exchange) = (now.plus(pause.refused), now.plus(pause.whole));
+        self.failure = Some(Failure { error: error.clone(), in_a_row, rejections, told, next, exchange });
         self.end(Some(error.clone()));
-        Settled::Failed { error, pause, is_news }
+        Settled::Failed { error, pause: pause.whole, is_news }
     }
 
     fn end(&mut self, error: Option<Error>) {
@@ -486,6 +503,8 @@ pub(super) struct Ticket {
     flights: Arc<Flights>,
     pub(super) id: u64,
     pub(super) reason: Reason,
+    /// How long to wait before the exchange.
+    pub(super) after: Duration,
 }
 
 impl Ticket {

@@ -35,11 +35,27 @@ const NEAR: Duration = Duration::from_millis(1250);
 /// The shortest pause after a failure that full jitter may draw.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is added to a `Retry-After` at most, so that not all who were told the same come back at once.
-const RETRY_AFTER_JITTER: Duration = Duration::from_millis(500);
+/// What is added at most to a time that the server named, a tenth of it, so that not all who were told the same come back at
+/// once. Of that callers get the error for the least, and wait for the rest.
+const SPREAD: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(5);
 
 /// What is added at most to a pause that a fleet shares.
-const SPREAD: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(5);
+const SHARED_SPREAD: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(5);
+
+/// How long to wait after a failure.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    /// Until then callers get its error; afterwards they wait for the next exchange.
+    pub(super) refused: Duration,
+    /// Until then that isn't made.
+    pub(super) whole: Duration,
+}
+
+impl Pause {
+    fn of(span: Duration) -> Self {
+        Self { refused: span, whole: span }
+    }
+}
 
 impl Held {
     /// A token that came at `now`.
@@ -99,15 +115,17 @@ pub(super) fn pause_at_end(rng: &mut Rng) -> Duration {
 }
 
 /// How long to wait after the `in_a_row`-th failure of its kind, counted from 1.
-pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &mut Rng) -> Duration {
+pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &mut Rng) -> Pause {
     // A whole fleet waits for the same moment, and one of it will do.
     if let Some(left) = error.shared_pause() {
-        let spread = (left / 4).clamp(*SPREAD.start(), *SPREAD.end());
-        return left + between(Duration::ZERO, spread, rng);
+        let spread = (left / 4).clamp(*SHARED_SPREAD.start(), *SHARED_SPREAD.end());
+        return Pause::of(left + between(Duration::ZERO, spread, rng));
     }
     // Zero names no time.
     if let Some(span) = error.retry_after().filter(|span| !span.is_zero()) {
-        return span.min(policy.longest_retry_after) + between(Duration::ZERO, RETRY_AFTER_JITTER, rng);
+        let span = span.min(policy.longest_retry_after);
+        let later = between(Duration::ZERO, (span / 10).clamp(*SPREAD.start(), *SPREAD.end()), rng);
+        return Pause { refused: span + later.min(*SPREAD.start()), whole: span + later };
     }
     let longest = match error.kind() {
         // Rejected often enough it may lock an account.
@@ -115,7 +133,7 @@ pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &m
         _ => policy.longest_pause,
     };
     let doubled = |times: u32| policy.first_pause.saturating_mul(1 << times.min(20)).min(longest);
-    match error.kind() {
+    Pause::of(match error.kind() {
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             between(SHORTEST_PAUSE, doubled(in_a_row.saturating_sub(1)), rng)
         }
@@ -123,7 +141,7 @@ pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &m
         ErrorKind::Configuration | ErrorKind::Credentials | ErrorKind::Request | ErrorKind::Contract => {
             between(doubled(in_a_row) / 2, doubled(in_a_row), rng)
         }
-    }
+    })
 }
 
 /// How long a token isn't to be invalidated that came after the `in_a_row`-th invalidation, counted from 1.
