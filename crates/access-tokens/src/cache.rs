@@ -12,6 +12,7 @@ mod telemetry;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -67,6 +68,8 @@ use crate::{
 ///   the pause grows to 60 s. The log says so when that begins, once an hour, and when it's over.
 /// - A new credential of a [`RotatingEndpoint`](crate::RotatingEndpoint) ends such a pause at once, but for a time that a server
 ///   named that has no time for anybody (429 or 503 with `Retry-After`).
+/// - Where a process is stopped during an exchange, or its machine suspended, and the exchange fails, another follows: that the
+///   first one failed is of another time than those who ask now. A time that the server named is kept to all the same.
 /// - A server that answers with the same token until it ends isn't asked again before it does.
 /// - Dropping the last handle ends all that it started, but for what it is just telling a
 ///   [shared store](TokenCacheBuilder::store).
@@ -402,7 +405,7 @@ impl Core {
                 None => {
                     began = self.clock.now();
                     match self.flights.due() {
-                        Some(_) => self.outcome().await,
+                        Some(_) => self.outcome(ticket.id).await,
                         None => Err(flight::closed()),
                     }
                 }
@@ -426,9 +429,8 @@ impl Core {
                 };
                 store.tell(lease, told, self.policy.assumed_lifetime).await;
             }
-            if !matches!(settled, Settled::Outdated) {
-                return;
-            }
+            let Settled::Outdated { pause, .. } = settled else { return };
+            self.pause(pause).await;
         }
     }
 
@@ -462,17 +464,28 @@ impl Core {
         }
     }
 
-    /// What one exchange comes to, whatever the endpoint does.
-    async fn outcome(&self) -> Result<AccessToken, Error> {
+    /// What one exchange comes to, whatever the endpoint does. Its time-out counts what the machine slept, too.
+    async fn outcome(&self, flight: u64) -> Result<AccessToken, Error> {
         let (provider, limit) = (&self.provider, self.policy.exchange_timeout);
-        let exchange = async { self.endpoint.exchange().await };
+        let mut exchange = pin!(caught(async { self.endpoint.exchange().await }));
         let failed = |kind, what: String| Err(Error::new(kind, what));
-        match timeout(limit, caught(exchange)).await {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => {
-                failed(ErrorKind::Contract, format!("the token endpoint of {provider} panicked in an exchange"))
+        let mut now = self.clock.now();
+        let end = now.plus(limit);
+        loop {
+            let last = now;
+            let outcome = timeout(LOOK_UP.min(now.until(end)), &mut exchange).await;
+            now = self.clock.now();
+            if now.since(last) > FROZEN {
+                self.flights.froze(flight);
             }
-            Err(_) => failed(ErrorKind::Unavailable, format!("{provider} didn't answer within {limit:?}")),
+            return match outcome {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => {
+                    failed(ErrorKind::Contract, format!("the token endpoint of {provider} panicked in an exchange"))
+                }
+                Err(_) if !now.reached(end) => continue,
+                Err(_) => failed(ErrorKind::Unavailable, format!("{provider} didn't answer within {limit:?}")),
+            };
         }
     }
 
@@ -506,6 +519,12 @@ fn provider(endpoint: &dyn TokenEndpoint) -> Box<str> {
 pub(crate) fn caught_now<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
+
+/// How often an exchange looks at the clock.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
+/// One that looks so long after the last time was stopped with its process, or suspended with its machine.
+const FROZEN: Duration = Duration::from_secs(2);
 
 /// How many flights can have something to tell at once: one that is over, and its successors while that is slow.
 const MOST_TELLING: u32 = 1000;

@@ -424,6 +424,68 @@ async fn neither_a_suspended_machine_nor_a_clock_set_back_makes_an_expired_token
     }
 }
 
+/// A process that is stopped (the monotonic clock goes on), or a machine that is suspended (it stands still), while a refresh
+/// is under way in the background; it goes on after the token's end.
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_freeze_is_told_nothing_of_an_attempt_from_before() {
+    // How the attempt ends that is frozen, and when, were it not frozen.
+    let attempts = [
+        ("never", 100 * HOUR, outage()),
+        ("by a time-out of its own", Duration::from_secs(15), outage()),
+        ("by an answer that is there at once", Duration::from_millis(1001), outage()),
+        ("by a rejection", Duration::from_millis(1001), Error::new(ErrorKind::Credentials, "rejected")),
+    ];
+    for (name, span, error) in attempts {
+        let freezes = [20, 7200]
+            .into_iter()
+            .flat_map(|span| [(span, false, 0), (span, true, 0), (span, false, 10), (span, true, 10)]);
+        // The runtime may come to the attempt before the first caller does.
+        for (frozen, suspended, first_caller) in freezes {
+            let name = format!("an attempt that ends {name}, frozen for {frozen} s, {suspended}, {first_caller} ms");
+            let lived = |secret: &str| token(secret).with_expires_in(Duration::from_secs(60));
+            let endpoint =
+                ScriptedEndpoint::new().then(lived("one")).then_after(span, error.clone()).then(lived("two"));
+            let clock = Clock::tokio();
+            let policy = Policy::new().jitter(0.0);
+            let cache = TokenCache::builder(endpoint.clone()).policy(policy).clock(clock.clone()).build().unwrap();
+            cache.token().await.unwrap();
+            sleep(Duration::from_secs(49)).await;
+            assert_eq!(cache.token().await.unwrap().secret(), "one", "{name}");
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(endpoint.exchanges(), 2, "{name}");
+            if suspended {
+                clock.jump(frozen);
+            } else {
+                advance(Duration::from_secs(frozen as u64)).await;
+            }
+            sleep(Duration::from_millis(first_caller)).await;
+            let asked = Instant::now();
+            let outcome = cache.token().await.map(|token| token.secret().to_owned());
+            assert_eq!(outcome.unwrap_or_else(|error| error.to_string()), "two", "{name}");
+            // What is left of its time-out.
+            let most = if frozen == 20 { 11 } else { 3 };
+            assert!(asked.elapsed() < Duration::from_secs(most), "{name}: it waits {:?}", asked.elapsed());
+        }
+    }
+}
+
+/// Without a freeze its error is everybody's who waited for it, though the token ended meanwhile.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_attempt_gets_its_error() {
+    let minute = Duration::from_secs(60);
+    let endpoint = ScriptedEndpoint::new().then(token("one").with_expires_in(minute)).then_after(minute, outage());
+    let policy = Policy::new().jitter(0.0);
+    let cache = TokenCache::builder(endpoint.clone()).policy(policy).clock(Clock::tokio()).build().unwrap();
+    cache.token().await.unwrap();
+    sleep(Duration::from_secs(49)).await;
+    cache.token().await.unwrap();
+    let begun = Instant::now();
+    sleep(Duration::from_secs(12)).await;
+    let error = cache.token().await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), begun.elapsed().as_secs()), ("scripted didn't answer within 30s", 30));
+    assert_eq!(endpoint.exchanges(), 2);
+}
+
 /// By tokio's time as by the machine's: a token has one end, whoever reads the clock.
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_served_has_some_life_left() {

@@ -59,6 +59,10 @@ struct Flight {
     unwanted: bool,
     /// A new credential has come since it began.
     outdated: bool,
+    /// The process stood still during its exchange.
+    frozen: bool,
+    /// It has asked again for that reason.
+    thawed: bool,
 }
 
 struct Failure {
@@ -111,8 +115,8 @@ pub(super) enum Settled {
     Done { same: bool, failures: u32 },
     /// The token that is held, at its end, or one that has ended: ask again after the pause.
     AskAgain(Duration),
-    /// It failed with a credential that was replaced meanwhile: ask again with the new one.
-    Outdated,
+    /// It failed, which counts no longer: ask again after the pause.
+    Outdated { why: &'static str, pause: Duration },
     /// The next attempt comes after the pause. `is_news` unless the log has been told so.
     Failed { error: Error, pause: Duration, is_news: bool },
     /// It counts no longer: the flight was taken over.
@@ -194,6 +198,13 @@ impl Flights {
                 abort.abort();
             }
             _ => {}
+        }
+    }
+
+    /// The process stood still during the exchange of a flight.
+    pub(super) fn froze(&self, id: u64) {
+        if let Some(flight) = self.lock().flight.as_mut().filter(|flight| flight.id == id) {
+            flight.frozen = true;
         }
     }
 
@@ -305,10 +316,10 @@ impl Flights {
             return Settled::Stale;
         }
         self.change(state, |state| match state.take_in(began, now, outcome, &self.policy) {
-            Ok(again @ (Settled::AskAgain(_) | Settled::Outdated)) => {
+            Ok(again @ (Settled::AskAgain(pause) | Settled::Outdated { pause, .. })) => {
                 if let Some(flight) = &mut state.flight {
                     flight.exchanges += 1;
-                    flight.since = if let Settled::AskAgain(pause) = again { now.plus(pause) } else { now };
+                    flight.since = now.plus(pause);
                 }
                 again
             }
@@ -398,6 +409,8 @@ impl State {
             abort: None,
             unwanted: false,
             outdated: false,
+            frozen: false,
+            thawed: false,
         });
         (self.begun, reason, after)
     }
@@ -413,6 +426,7 @@ impl State {
         let Self { held, flight: Some(flight), invalidations, rng, closed, failure, .. } = self else {
             return Ok(Settled::Stale);
         };
+        let frozen = std::mem::take(&mut flight.frozen);
         let failures = failure.as_ref().map_or(0, |failure| failure.in_a_row);
         let same_token = Settled::Done { same: true, failures };
         let ask_again = |held: Option<&Held>, rng: &mut Rng, error: Error| match held {
@@ -432,10 +446,17 @@ impl State {
                     held => ask_again(held.as_ref(), rng, error),
                 };
             }
+            Err(error) if flight.exchanges == EXCHANGES || *closed => return Err(error),
             // It was made with the last credential, and there is another.
-            Err(error) if flight.outdated && !error.names_a_time() && flight.exchanges < EXCHANGES && !*closed => {
+            Err(error) if flight.outdated && !error.names_a_time() => {
                 flight.outdated = false;
-                return Ok(Settled::Outdated);
+                return Ok(Settled::Outdated { why: "its credential was replaced meanwhile", pause: Duration::ZERO });
+            }
+            // It is of another time than those who ask now. Should it freeze each time, that is how it is.
+            Err(error) if frozen && !flight.thawed => {
+                let Some(pause) = schedule::pause_after_freeze(&error, policy, rng) else { return Err(error) };
+                flight.thawed = true;
+                return Ok(Settled::Outdated { why: "the process stood still meanwhile", pause });
             }
             Err(error) => return Err(error),
         };

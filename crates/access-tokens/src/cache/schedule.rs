@@ -144,6 +144,13 @@ pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &m
     })
 }
 
+/// How long to wait after a failure that counts no longer, whose callers wait for the next exchange; `None` if the server
+/// named a time, which it keeps.
+pub(super) fn pause_after_freeze(error: &Error, policy: &Policy, rng: &mut Rng) -> Option<Duration> {
+    let named = error.retry_after().is_some_and(|span| !span.is_zero());
+    (!named).then(|| pause_after(error, 1, policy, rng).whole.min(*ASK_AGAIN.end()))
+}
+
 /// How long a token isn't to be invalidated that came after the `in_a_row`-th invalidation, counted from 1.
 pub(super) fn pause_after_invalidation(in_a_row: u32, policy: &Policy) -> Duration {
     Duration::from_secs(1 << in_a_row.saturating_sub(1).min(20)).min(policy.invalidation_pause)

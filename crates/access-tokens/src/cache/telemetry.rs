@@ -67,8 +67,8 @@ impl Telemetry {
             Settled::AskAgain(pause) => {
                 debug!(target: TARGET, provider, ?pause, "the token has come to its end; asking again")
             }
-            Settled::Outdated => {
-                debug!(target: TARGET, provider, "an exchange failed whose credential was replaced meanwhile; asking again")
+            Settled::Outdated { why, pause } => {
+                debug!(target: TARGET, provider, why, ?pause, "an exchange failed that counts no longer; asking again")
             }
             Settled::Failed { error, pause, .. } if error.shared_pause().is_some() => {
                 debug!(target: TARGET, provider, %error, next_attempt_in = ?pause, "another instance got no new token")
@@ -126,7 +126,7 @@ impl Telemetry {
             Settled::Done { same: false, .. } => "granted",
             Settled::Done { same: true, .. } | Settled::AskAgain(_) => "same_token",
             Settled::Stale => "stale",
-            Settled::Outdated => "outdated",
+            Settled::Outdated { .. } => "outdated",
         };
         if let Some(took) = took {
             metrics::counter!(EXCHANGES, "provider" => self.label(), "outcome" => outcome).increment(1);
@@ -142,7 +142,7 @@ impl Telemetry {
                 metrics::gauge!(EXPIRES_AT, "provider" => self.label()).set(end);
             }
             Settled::Failed { .. } => metrics::gauge!(BREAKER_OPEN, "provider" => self.label()).set(1),
-            Settled::AskAgain(_) | Settled::Outdated | Settled::Stale => {}
+            Settled::AskAgain(_) | Settled::Outdated { .. } | Settled::Stale => {}
         }
     }
 
