@@ -13,7 +13,7 @@ mod support;
 use std::{io::Write, sync::Arc, time::Duration};
 
 use access_tokens::{
-    AccessToken, Clock, Error, ErrorKind, Policy, TokenCache,
+    AccessToken, Clock, Error, ErrorKind, Policy, RotatingEndpoint, TokenCache,
     metrics::{
         AGE, BREAKER_OPEN, DURATION, EXCHANGES, EXPIRES_AT, GRANTED_AT, REFRESHES, REMAINING, SERVED_WHILE_REFRESHING,
         STORE_ANSWERS, STORE_AVAILABLE, describe,
@@ -177,6 +177,27 @@ async fn the_log_tells_of_rejected_credentials_when_it_begins_once_an_hour_and_w
         let over = log.lines().filter(|line| line.contains(" INFO ") && line.contains("works again")).count();
         assert_eq!((over, log.lines().count() as u64), (1, told + 1), "{log}");
     }
+}
+
+/// That the new one is rejected too is news.
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_of_each_credential_that_is_rejected() {
+    let log = logged(LevelFilter::INFO, async {
+        let rejection = || Error::new(ErrorKind::Credentials, "refused");
+        let failing = (0..100).map(|_| rejection()).fold(ScriptedEndpoint::new(), ScriptedEndpoint::then);
+        let endpoint = RotatingEndpoint::new(move || Ok(failing.clone())).unwrap();
+        let cache = TokenCache::builder(endpoint.clone()).clock(Clock::tokio()).build().unwrap();
+        for _ in 0..3 {
+            for _ in 0..600 {
+                cache.token().await.unwrap_err();
+                sleep(Duration::from_secs(1)).await;
+            }
+            endpoint.reload().unwrap();
+        }
+    });
+    let log = log.await;
+    let told: Vec<_> = log.lines().map(|line| line.contains("no new token")).collect();
+    assert_eq!(told, [true, false, true, false, true, false], "{log}");
 }
 
 #[tokio::test(start_paused = true)]
