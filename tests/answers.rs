@@ -95,6 +95,8 @@ async fn words_where_a_code_is_expected_are_told() {
         ),
         (400, r#"{"errorCode":"no good","message":"Call us."}"#, "no good: Call us."),
         (403, r#"{"message":"Forbidden"}"#, "Forbidden"),
+        (400, r#"{"error":"","error_description":"x"}"#, "x"),
+        (404, r#"{"error":"twice","error":"said twice"}"#, "said twice"),
     ];
     for (status, body, said) in cases {
         for error in errors(json(status, body)).await {
@@ -117,22 +119,41 @@ async fn an_error_that_comes_as_200_is_the_error() {
             assert_eq!((error.kind(), error.code(), error.status()), (kind, Some(code), Some(200)), "{body}");
         }
     }
-    // What isn't documented is no error of theirs.
-    for error in errors(json(200, r#"{"error":"other"}"#)).await {
-        assert_eq!(error.kind(), Contract);
+    // What isn't documented is no error of theirs, and told.
+    for (body, code, said) in [
+        (r#"{"error":"slow_down","error_description":"take it easy"}"#, Some("slow_down"), Some("take it easy")),
+        (r#"{"error":"Realm does not exist"}"#, None, Some("Realm does not exist")),
+        (r#"{"error":"","error_description":"\u200b"}"#, None, None),
+    ] {
+        for error in errors(json(200, body)).await {
+            assert_eq!((error.kind(), error.code(), error.description()), (Contract, code, said), "{body}");
+        }
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_is_compressed_says_so() {
-    for (coding, shown) in [("gzip", "gzip"), ("br", "br"), ("zstd, gzip", "zstd, gzip"), ("a\u{9b}b", "")] {
-        let header = format!("content-encoding: {coding}");
+    let cases = [
+        (&["content-encoding: gzip"][..], "gzip"),
+        (&["content-encoding: br"], "br"),
+        (&["content-encoding: zstd, gzip"], "zstd, gzip"),
+        (&["content-encoding: identity", "content-encoding: gzip"], "identity, gzip"),
+        (&["content-encoding: a\u{9b}b"], "of an odd name"),
+    ];
+    for (headers, shown) in cases {
         for (status, kind) in [(200, Contract), (400, Request), (401, Credentials), (503, Unavailable)] {
-            for error in errors(answer(status, &[&header], "\u{1f}\u{8b}\u{8}\u{0}")).await {
+            for error in errors(answer(status, headers, "\u{1f}\u{8b}\u{8}\u{0}")).await {
                 assert_eq!(error.kind(), kind, "{error}");
-                let named = error.to_string().contains(&format!("Content-Encoding: {shown}"));
-                assert!(named || shown.is_empty(), "{error}");
+                assert!(error.to_string().contains(&format!("Content-Encoding: {shown})")), "{error}");
             }
+        }
+    }
+    // One that isn't, whatever it says, or could be read, isn't said.
+    for (headers, body) in
+        [(&["content-encoding: Identity"][..], ""), (&["content-encoding: gzip"], r#"{"message":"m"}"#)]
+    {
+        for error in errors(answer(404, headers, body)).await {
+            assert!(!error.to_string().contains("compressed"), "{error}");
         }
     }
     // Not even where the HTTP client could, as in these tests.
@@ -203,6 +224,18 @@ async fn what_isnt_http_breaks_the_contract_and_says_how() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_end_cant_be_told_breaks_the_contract() {
+    let chunked = |rest: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{rest}");
+    for error in errors(chunked("zz\r\n{}\r\n0\r\n\r\n")).await {
+        assert_eq!(error.kind(), Contract, "{error}");
+    }
+    // One that only ends too early may be whole another time.
+    for error in errors(chunked("9\r\n{\"a\"")).await {
+        assert_eq!(error.kind(), Unavailable, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_sloppy_answer_that_is_whole_is_read() {
     let length = BODY.len();
     let heads = [
@@ -229,7 +262,13 @@ async fn a_sloppy_answer_that_is_whole_is_read() {
 
 #[tokio::test]
 async fn sloppy_headers_count() {
-    for head in ["retry-after:\r\n 7", "retry-after: \r\n\t7", "retry-after : 7", "a blank: b\r\nretry-after: 7"] {
+    for head in [
+        "retry-after: soon\r\nretry-after: 7",
+        "retry-after:\r\n 7",
+        "retry-after: \r\n\t7",
+        "retry-after : 7",
+        "a blank: b\r\nretry-after: 7",
+    ] {
         for error in errors(format!("HTTP/1.1 429 Slow\r\n{head}\r\ncontent-length: 0\r\n\r\n")).await {
             assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{head:?}");
         }

@@ -120,6 +120,21 @@ async fn a_server_that_takes_its_time_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("didn't answer within 200ms"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
+    // Where TLS is awaited there is no connection yet, and an answer that has begun is one.
+    let error =
+        secret(&url.replace("http:", "https:"), direct().timeout(Duration::from_millis(200))).await.unwrap_err();
+    assert_eq!(error.obstacle(), Some(Obstacle::Connection), "{error}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 4096]).await;
+        let _ = connection.write_all(b"HTTP/1.1 400 Bad\r\ncontent-length: 9\r\n\r\n{").await;
+        let _ = connection.read(&mut [0; 4096]).await;
+    });
+    let error = secret(&url, Transport::new().timeout(Duration::from_millis(200))).await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Unavailable, Some(400)), "{error}");
+    assert!(error.to_string().contains("didn't end its answer in time"), "{error}");
 }
 
 #[tokio::test]
@@ -252,6 +267,9 @@ async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
     for (bytes, message) in [
         (&[21, 3, 1, 0, 2, 2, 70][..], "offers no TLS that is secure; its operator has to allow TLS 1.2 or 1.3"),
         (&[21, 3, 3, 0, 2, 2, 40], "shares no cipher with this machine"),
+        (&[21, 3, 3, 0, 2, 2, 71], "shares no cipher with this machine"),
+        (&[21, 3, 3, 0, 2, 2, 112], "knows no host of that name; check the host of the base URL"),
+        (&[21, 3, 3, 0, 2, 2, 120], "doesn't speak HTTP/1.1; check the host and port of the base URL"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "doesn't speak TLS; check the host and port of the base URL"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -263,9 +281,44 @@ async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
             let _ = connection.read(&mut [0; 4096]).await;
         });
         let error = secret(&url, direct()).await.unwrap_err();
-        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::Tls)));
+        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::Tls)), "{error}");
         assert!(error.to_string().contains(message), "{error}");
     }
+    // By its address, whose name in the certificate would be another's.
+    let url = tls(&root).start(b"").await.replace("localhost", "127.0.0.1");
+    let error = secret(&url, direct().add_roots_pem(root.pem())).await.unwrap_err();
+    assert!(error.to_string().contains("is for localhost and not for 127.0.0.1;"), "{error}");
+}
+
+/// What the alert says of a certificate, it says of one that nobody asked for.
+#[tokio::test]
+async fn an_alert_about_certificates_is_about_a_client_certificate_only_where_one_was_asked_for() {
+    for alert in [42, 46, 48, 49] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 4096]).await;
+            let _ = connection.write_all(&[21, 3, 3, 0, 2, 2, alert]).await;
+            let _ = connection.read(&mut [0; 4096]).await;
+        });
+        let error = secret(&url, direct()).await.unwrap_err();
+        assert_eq!(error.obstacle(), Some(Obstacle::Tls), "{alert}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_other_credentials_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 4096]).await;
+        let _ = connection.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
+    });
+    let error = secret("https://api.example", Transport::new().proxy(proxy)).await.unwrap_err();
+    assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::Proxy)), "{error}");
+    assert!(error.to_string().contains("wants a user name and password"), "{error}");
 }
 
 /// It is a matter of configuration, and yet the server's operator may put it right.
@@ -320,14 +373,23 @@ async fn a_client_certificate_that_a_server_wants_is_named() {
     let html = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
     let optional = Served { mutual: Some(false), ..tls(&authority) }.start(html).await;
     let told = secret(&optional, trusting()).await.unwrap_err();
-    assert!(told.to_string().contains("asks for a client certificate, and none is set"), "{told}");
-    assert_eq!(told.status(), Some(400));
-    for error in [missing, refused, told] {
-        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::ClientCertificate)));
-    }
+    assert!(told.to_string().contains("asked for a client certificate, and none is set"), "{told}");
     let shown = secret(&optional, trusting().identity(signed_by(&authority))).await.unwrap_err();
     assert!(shown.to_string().contains("may refuse the one that is set"), "{shown}");
-    assert_eq!(shown.kind(), ErrorKind::Request);
+    assert_eq!((told.status(), shown.status()), (Some(400), Some(400)));
+    for error in [missing, refused, told, shown] {
+        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::ClientCertificate)));
+    }
+    // Whoever says more, or refuses all access, may mean something else.
+    for answer in [
+        &b"HTTP/1.1 400 Bad\r\ncontent-length: 26\r\n\r\n{\"error\":\"invalid_target\"}"[..],
+        b"HTTP/1.1 403 No\r\ncontent-length: 6\r\n\r\n<html>",
+    ] {
+        let optional = Served { mutual: Some(false), ..tls(&authority) }.start(answer).await;
+        let error = secret(&optional, trusting()).await.unwrap_err();
+        assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Request, None), "{error}");
+        assert!(error.to_string().contains("it asked for a client certificate, and none is set"), "{error}");
+    }
 
     // Where nobody asked, or the server says what it is about, that is the point.
     let plain = tls(&authority).start(html).await;

@@ -162,6 +162,11 @@ fn utf8(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match std::str::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(body.iter().copied().map(char::from).collect()),
+        Err(_) => {
+            // Two bytes at most for each: growing would leave copies behind.
+            let mut text = String::with_capacity(2 * body.len());
+            text.extend(body.iter().copied().map(char::from));
+            Cow::Owned(text)
+        }
     }
 }

@@ -172,12 +172,13 @@ fn network(steps: &mut Section, source: &Source, probe: &Probe) -> Result<(), Fa
 /// The step at which the request failed, with what to do about what stands in the way.
 fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
     let error = probe.failure()?;
-    let (name, took) = match error.obstacle()? {
-        Obstacle::Lookup => (LOOKUP, probe.lookup().map(|lookup| lookup.took())),
-        Obstacle::Connection | Obstacle::Proxy => (CONNECTION, Some(probe.connecting())),
+    let (name, took) = match error.obstacle() {
+        Some(Obstacle::Lookup) => (LOOKUP, probe.lookup().map(|lookup| lookup.took())),
+        // Without an obstacle it is something on this machine.
+        Some(Obstacle::Connection | Obstacle::Proxy) | None => (CONNECTION, Some(probe.connecting())),
         // The exchange decides whether a missing answer matters.
-        Obstacle::Answer => return None,
-        _ => (TLS, None),
+        Some(Obstacle::Answer) => return None,
+        Some(_) => (TLS, None),
     };
     // Of a certificate the message says what is wrong, which the cause would repeat in another's words.
     let is_said = name == TLS && error.kind() == ErrorKind::Configuration;

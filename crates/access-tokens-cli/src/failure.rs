@@ -1,10 +1,16 @@
 //! Why the command fails, what it prints then, and its exit code.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{self, Write, stderr},
+    process::ExitCode,
+    sync::OnceLock,
+};
 
 use access_tokens::{ErrorKind, Obstacle};
 use access_tokens_config::Source;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use crate::output;
 
@@ -82,8 +88,10 @@ pub(crate) fn warn(text: &str) {
 /// What to do about an error, with the settings that decide what the provider accepts.
 pub(crate) fn next(error: &access_tokens::Error, source: &Source) -> String {
     let named = |keys: &[&str]| keys.iter().map(|key| source.setting_name(key)).collect::<Vec<_>>().join(", ");
-    if let Some(obstacle) = error.obstacle() {
-        return next_at(obstacle, source);
+    // Of an answer that broke off nobody knows more than that it may come another time.
+    if let Some(obstacle) = error.obstacle().filter(|it| *it != Obstacle::Answer || !error.is_retryable()) {
+        let next = next_at(obstacle, source);
+        return if error.is_retryable() { format!("{next}; or {AGAIN}") } else { next };
     }
     let (credentials, request) = match source.provider() {
         "worldline" => {
@@ -96,7 +104,7 @@ pub(crate) fn next(error: &access_tokens::Error, source: &Source) -> String {
         ErrorKind::Configuration => format!("correct the setting ({credentials}, {request})"),
         ErrorKind::Credentials => format!("check {credentials}, or ask the provider if they are still valid"),
         ErrorKind::Request => format!("check {request}"),
-        ErrorKind::Throttled | ErrorKind::Unavailable => match error.retry_after() {
+        ErrorKind::Throttled | ErrorKind::Unavailable => match error.retry_after().filter(|wait| !wait.is_zero()) {
             Some(wait) => format!("try again in {}", humantime::format_duration(wait)),
             None => AGAIN.to_owned(),
         },
@@ -114,11 +122,9 @@ fn next_at(obstacle: Obstacle, source: &Source) -> String {
     let proxy = format!("{proxy}, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");
     let tell = format!("if it is right, tell {provider}");
     match obstacle {
-        Obstacle::Lookup => format!("check {base_url}, {proxy}, and this machine's name servers; or {AGAIN}"),
-        Obstacle::Connection => {
-            format!("check {base_url}, and that firewalls let this machine connect there; or {AGAIN}")
-        }
-        Obstacle::Proxy => format!("check {proxy}, and that the proxy lets this machine connect there; or {AGAIN}"),
+        Obstacle::Lookup => format!("check {base_url}, {proxy}, and this machine's name servers"),
+        Obstacle::Connection => format!("check {base_url}, and that firewalls let this machine connect there"),
+        Obstacle::Proxy => format!("check {proxy}, and that the proxy lets this machine connect there"),
         Obstacle::UnknownIssuer => format!(
             "check {base_url}; if it is right, put the root certificate of whoever issued it (the provider, or a proxy that looks \
              into TLS) into {roots}"
@@ -131,13 +137,45 @@ fn next_at(obstacle: Obstacle, source: &Source) -> String {
         Obstacle::ClientCertificate => {
             format!("set {identity} to a key and certificate that are registered with {provider}")
         }
-        Obstacle::Answer => AGAIN.to_owned(),
+        Obstacle::Answer => format!("check {base_url}; if that is right, tell {provider}"),
         _ => format!("check {base_url}, and that nothing on the way looks into TLS"),
     }
 }
 
-/// A line on stderr; one that is closed stops nothing, since the exit code still tells.
+/// What goes to stderr, until that is dropped. A thread of its own writes it: whoever was to read it may have gone, or not read,
+/// and neither may hold a command up or change what comes of it. The exit code tells all the same.
+pub(crate) fn write_on_a_thread() -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default().finish(stderr());
+    // Set once, in `main`.
+    let _ = WRITER.set(writer);
+    guard
+}
+
+static WRITER: OnceLock<NonBlocking> = OnceLock::new();
+
+/// Writes to stderr by way of that thread.
+#[derive(Default)]
+pub(crate) struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        match WRITER.get() {
+            Some(writer) => writer.clone().write(text),
+            None => Ok(text.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn has_color() -> bool {
+    AutoStream::choice(&stderr()) != ColorChoice::Never
+}
+
 fn line(label: &str, color: Option<AnsiColor>, text: &str) {
-    let style = color.map_or_else(Style::new, |color| color.on_default().bold());
-    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
+    let style = color.filter(|_| has_color()).map_or_else(Style::new, |color| color.on_default().bold());
+    // Nobody could be told if it fails. In one piece, so that lines of the log don't come between.
+    let _ = Stderr.write_all(format!("{style}{label}:{style:#} {text}\n").as_bytes());
 }

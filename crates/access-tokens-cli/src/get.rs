@@ -36,11 +36,12 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
         cache.shutdown().await;
     }
     let token = token.map_err(|error| Failure::Token { next: failure::next(&error, &source), error })?;
+    output::token(source.provider(), &token, arguments.format, file.as_deref())?;
     if !token.missing_scopes().is_empty() {
         let name = output::name(source.provider());
         warn(&format!("{name} didn't grant {}; check the subscription's scopes", token.missing_scopes()));
     }
-    output::token(source.provider(), &token, arguments.format, file.as_deref())
+    Ok(())
 }
 
 /// When to give up, and how long after the start that is.
@@ -112,7 +113,8 @@ impl Tokens {
 /// it is random, since jobs that began together would come back together.
 fn pause(error: &Error, retry: u32) -> Duration {
     let spread = |most: Duration| most.mul_f64(fastrand::f64());
-    if let Some(pause) = error.retry_after() {
+    // Zero names no time.
+    if let Some(pause) = error.retry_after().filter(|pause| !pause.is_zero()) {
         return pause + spread(Duration::from_millis(500));
     }
     let most = Duration::from_secs(1 << retry.saturating_sub(1).min(5)).min(Duration::from_secs(30));

@@ -9,10 +9,9 @@ mod get;
 mod output;
 mod sandbox;
 
-use std::{io::stderr, panic::catch_unwind, process::ExitCode};
+use std::{panic::catch_unwind, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -22,11 +21,10 @@ use crate::{
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let log = log_to_stderr();
+    let _stderr = failure::write_on_a_thread();
+    log_to_stderr();
     // A library that panics, as where no file descriptor is left for it, must not end in an exit code of its own.
     let outcome = catch_unwind(|| run(arguments.command)).unwrap_or_else(|_| Err(Failure::Local(PANICKED.to_owned())));
-    // What is logged comes before what is reported.
-    drop(log);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -63,21 +61,14 @@ fn run(command: Command) -> Result<(), Failure> {
     outcome
 }
 
-/// What `RUST_LOG` asks for; nothing without it. A thread of its own writes it until that is dropped: a log that nobody takes,
-/// or that can't be written, neither holds a command up nor changes what comes of it.
-fn log_to_stderr() -> Option<WorkerGuard> {
-    let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok()?;
+/// What `RUST_LOG` asks for; nothing without it.
+fn log_to_stderr() {
+    let Ok(filter) = std::env::var(EnvFilter::DEFAULT_ENV) else { return };
     match EnvFilter::try_new(filter) {
         Ok(filter) => {
-            let ansi = anstream::AutoStream::choice(&stderr()) != anstream::ColorChoice::Never;
-            let (writer, guard) = NonBlockingBuilder::default().finish(stderr());
-            let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(writer);
-            log.log_internal_errors(false).init();
-            Some(guard)
+            let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(failure::has_color());
+            log.with_writer(failure::Stderr::default).log_internal_errors(false).init();
         }
-        Err(e) => {
-            failure::warn(&format!("RUST_LOG is ignored: {e}; try access_tokens=debug"));
-            None
-        }
+        Err(e) => failure::warn(&format!("RUST_LOG is ignored: {e}; try access_tokens=debug")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     time::{Duration, SystemTime},
 };
 
@@ -10,16 +11,18 @@ use access_tokens_raw::{
     hooks::{Answer, recorded},
     progenitor_client::{Error as RawError, ResponseValue},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::LengthLimitError;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     AccessToken, Error, ErrorKind, Obstacle, Scopes,
-    cause::{Cause, find},
+    cause::{Cause, any, find},
     clock::{Moment, Skew},
-    onence, text,
-    transport::{CertificateIs, Route},
+    onence,
+    text::{self, Spellings},
+    transport::{Route, Seen, watched},
     worldline,
 };
 
@@ -36,7 +39,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) secrets: Vec<&'a str>,
     pub(crate) since: Moment,
     /// Counts the requests of one exchange, from 1.
-    pub(crate) attempt: usize,
+    pub(crate) attempt: u32,
 }
 
 /// The members of a token response that matter, wherever the provider keeps them.
@@ -58,9 +61,9 @@ impl Asked<'_> {
         request: impl Future<Output = Result<ResponseValue<T>, RawError<()>>>,
         members: impl FnOnce(T) -> Granted,
     ) -> Result<AccessToken, Error> {
-        let (outcome, answer) = recorded(request).await;
+        let ((outcome, answer), seen) = watched(recorded(request)).await;
         let status = answer.as_ref().map(|answer| answer.status.as_u16());
-        let outcome = self.answered(outcome.map(|response| members(response.into_inner())), answer);
+        let outcome = self.answered(&seen, outcome.map(|response| members(response.into_inner())), answer);
         let Self { provider, url, attempt, .. } = *self;
         let took = Moment::now().monotonic_since(self.since);
         match &outcome {
@@ -94,36 +97,47 @@ impl Asked<'_> {
     }
 
     /// What came, and what the generated client made of it.
-    fn answered(&self, outcome: Result<Granted, RawError<()>>, answer: Option<Answer>) -> Result<AccessToken, Error> {
+    fn answered(
+        &self,
+        seen: &Seen,
+        outcome: Result<Granted, RawError<()>>,
+        answer: Option<Answer>,
+    ) -> Result<AccessToken, Error> {
         let Some(Answer { status, headers, body }) = answer else {
             return Err(match outcome {
-                Err(RawError::CommunicationError(e)) => self.unanswered(e),
-                // What the generator can't do with a request that was checked.
+                Err(RawError::CommunicationError(e)) if !e.is_builder() => {
+                    self.route.failure(seen, e).with_provider(self.provider)
+                }
+                // What the generator, or the HTTP client, can't do with a request that was checked.
                 _ => self.error(ErrorKind::Configuration, format!("the request to {} can't be made", self.name)),
             });
         };
         let words = body.as_deref().map(|body| self.words(body)).unwrap_or_default();
         let is_documented_error = words.kind().is_some();
+        let unusable = |what: &str| {
+            let coding = coding(&headers).unwrap_or_default();
+            let Words { code, description } = words.clone();
+            self.contract(&format!("{what}{coding}")).with_answer(status.as_u16(), code, description, None)
+        };
         match outcome {
-            Ok(granted) if granted.access_token.is_some() || !is_documented_error => self.granted(granted),
+            Ok(granted) if granted.access_token.is_some() => self.granted(granted),
+            // Quirks onence-nothing-required, worldline-required-members.
+            Ok(_) if !is_documented_error => Err(unusable("there is no access_token in it")),
             Err(RawError::InvalidResponsePayload(body, e)) if !is_documented_error => {
                 // The parser's words quote the body, and the body may be a token: only its place is told. Quirk
                 // errors-that-print-the-body.
                 let (length, line, column) = (body.len(), e.line(), e.column());
-                let coding = coding(&headers).unwrap_or_default();
-                let what =
-                    format!("it isn't a token response (at line {line}, column {column} of {length} bytes){coding}");
-                Err(self.contract(&what))
+                let place = format!("at line {line}, column {column} of {length} bytes");
+                Err(unusable(&format!("it isn't a token response ({place})")))
             }
-            Err(RawError::CommunicationError(e)) => Err(self.cut_off(status, &headers, e)),
+            Err(RawError::CommunicationError(e)) => Err(self.cut_off(seen, status, &headers, e)),
             // An error; those that come as 200 have been seen, too. Quirk errors-that-come-as-200.
-            _ => Err(self.rejected(status, &headers, words)),
+            _ => Err(self.rejected(seen, status, &headers, words)),
         }
     }
 
     /// A token, if the answer 200 holds one that can be used.
     fn granted(&self, granted: Granted) -> Result<AccessToken, Error> {
-        // Quirks onence-nothing-required, worldline-required-members.
         let secret = granted.access_token.ok_or_else(|| self.contract("there is no access_token in it"))?;
         match granted.token_type {
             Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
@@ -138,7 +152,7 @@ impl Asked<'_> {
                     scope.split_whitespace().partition(|scope| self.scopes.contains(scope));
                 // They are logged, so nothing secret may pass for some.
                 let text = text::folded(&other.join(" "));
-                if self.is_secret(&text) || text::holds(&text, token.secret()) {
+                if self.is_secret(&text) || Spellings::of(&text).hold(token.secret()) {
                     other.clear();
                 }
                 Scopes::from_answer(&text::folded(&[known, other].concat().join(" ")))
@@ -179,54 +193,47 @@ impl Asked<'_> {
         span.ok_or_else(|| self.contract("its expires_in isn't a number of seconds above zero"))
     }
 
-    /// There was no answer.
-    fn unanswered(&self, error: reqwest::Error) -> Error {
-        if error.is_builder() {
-            let message = format!("the request to {} can't be made", self.name);
-            return self.error(ErrorKind::Configuration, message).with_source(Cause::of(&error));
-        }
-        // What is wrong with it, hyper says in words of its own.
-        match find::<hyper::Error>(&error).filter(|error| error.is_parse()) {
-            Some(hyper) => self.contract(&format!("it isn't HTTP/1.1 that can be read: {hyper}")),
-            None => self.route.failure(error).with_provider(self.provider),
-        }
-    }
-
     /// The answer can't be read to its end.
-    fn cut_off(&self, status: StatusCode, headers: &HeaderMap, error: reqwest::Error) -> Error {
-        let (kind, retry_after) = (by_status(status, headers), retry_after(headers));
-        if !matches!(kind, ErrorKind::Request | ErrorKind::Contract) {
-            return self.rejected(status, headers, Words::default());
+    fn cut_off(&self, seen: &Seen, status: StatusCode, headers: &HeaderMap, error: reqwest::Error) -> Error {
+        if !matches!(by_status(status, headers), ErrorKind::Request | ErrorKind::Contract) {
+            return self.rejected(seen, status, headers, Words::default());
         }
         // The code is lost, and without it the status alone would blame the caller.
         let host = &self.route.host;
-        let error = if find::<LengthLimitError>(&error).is_some() {
-            self.contract("it is longer than 64 KiB")
-        } else if error.is_timeout() {
-            self.route.failure(error).with_provider(self.provider)
-        } else {
-            let message = format!("the connection to {host} broke within its answer; try again");
+        let unavailable = |message| {
             let error = self.error(ErrorKind::Unavailable, message).with_source(Cause::of(&error));
             error.with_obstacle(Obstacle::Answer)
         };
-        if status == StatusCode::OK { error } else { error.with_answer(status.as_u16(), None, None, retry_after) }
+        let is_framing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+        let told = if find::<LengthLimitError>(&error).is_some() {
+            self.contract("it is longer than 64 KiB")
+        } else if error.is_timeout() {
+            unavailable(format!("{host} didn't end its answer in time; try again, or allow more time"))
+        } else if any(&error, is_framing) {
+            self.contract("its end can't be told").with_source(Cause::of(&error))
+        } else {
+            unavailable(format!("the connection to {host} broke within its answer; try again"))
+        };
+        match status {
+            StatusCode::OK => told,
+            _ => told.with_answer(status.as_u16(), None, None, retry_after(headers)),
+        }
     }
 
     // Quirks onence-404-without-body, worldline-two-error-codes.
-    fn rejected(&self, status: StatusCode, headers: &HeaderMap, words: Words) -> Error {
+    fn rejected(&self, seen: &Seen, status: StatusCode, headers: &HeaderMap, words: Words) -> Error {
         let by_status = by_status(status, headers);
         // Codes are defined for 400 and 401, and gateways echo them: 429 and 5xx decide by themselves. Quirk
         // codes-in-other-statuses.
         let decides = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
         let known = words.kind().filter(|_| !decides);
-        // Something before the provider refuses so, without a word of it.
-        let at_the_door = known.is_none() && matches!(status.as_u16(), 400 | 403);
-        let certificate = self.route.certificate_requested().filter(|_| at_the_door);
-        let is_missing = certificate == Some(CertificateIs::Missing);
-        let kind = if is_missing { ErrorKind::Configuration } else { known.unwrap_or(by_status) };
+        let certificate = self.route.about_client_certificate(seen).filter(|_| known.is_none());
+        // So nginx refuses who shows no certificate, or another: after the handshake, and without a word that is for programs.
+        let refuses_certificate = certificate.is_some() && status == StatusCode::BAD_REQUEST && words.is_empty();
+        let kind = if refuses_certificate { ErrorKind::Configuration } else { known.unwrap_or(by_status) };
         let (name, Route { host, .. }) = (self.name, self.route);
         let what = match kind {
-            ErrorKind::Configuration => self.route.client_certificate_failure(),
+            ErrorKind::Configuration => format!("{name} rejected the request: {}", certificate.unwrap_or_default()),
             ErrorKind::Credentials => format!("{name} rejected the credentials"),
             ErrorKind::Request if status == StatusCode::FORBIDDEN && known.is_none() => {
                 format!(
@@ -242,25 +249,25 @@ impl Asked<'_> {
             }
             ErrorKind::Contract => format!("{name} answered neither with a token nor with an error"),
         };
-        let hint = match certificate {
-            Some(CertificateIs::Set) => "; it asked for a client certificate, and may refuse the one that is set",
-            _ => "",
-        };
+        let hint = certificate.filter(|_| matches!(status.as_u16(), 400 | 403) && !refuses_certificate);
+        let hint = hint.map(|what| format!("; {what}")).unwrap_or_default();
+        let coding = coding(headers).filter(|_| words.is_empty()).unwrap_or_default();
         let Words { code, description } = words;
         let code_ = code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
-        let coding = coding(headers).filter(|_| code.is_none()).unwrap_or_default();
         let message = format!("{what} (HTTP {}{code_}, {host}){hint}{coding}", status.as_u16());
         let error = self.error(kind, message).with_answer(status.as_u16(), code, description, retry_after(headers));
         let error = error.with_server_clock(clock(headers).and_then(|date| Skew::of_refusal(date, self.since)));
-        if is_missing { error.with_obstacle(Obstacle::ClientCertificate) } else { error }
+        if refuses_certificate { error.with_obstacle(Obstacle::ClientCertificate) } else { error }
     }
 
     /// The error code and description of either provider's shape; a gateway before the server may speak the other's.
     // Quirks onence-400-typed-as-the-200, worldline-400-inline.
     fn words(&self, body: &[u8]) -> Words {
         use raw::{onence::types::BearerToken400, worldline::types::ErrorResponse};
-        let onence: BearerToken400 = serde_json::from_slice(body).unwrap_or_default();
-        let worldline: ErrorResponse = serde_json::from_slice(body).unwrap_or_default();
+        // By way of a value, in which a member that stands twice is no error.
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let onence = BearerToken400::deserialize(&body).unwrap_or_default();
+        let worldline = ErrorResponse::deserialize(&body).unwrap_or_default();
         let texts = |values: [Option<Value>; 2]| {
             let text = |value| if let Value::String(text) = value { Some(text) } else { None };
             values.into_iter().flatten().filter_map(text).collect::<Vec<_>>()
@@ -272,14 +279,16 @@ impl Asked<'_> {
         // Some put words where a code is expected. Quirk words-for-a-code.
         let instead = codes.into_iter().find(|text| !looks_like_code(text));
         let description = texts([onence.message, worldline.error_description]).into_iter().next();
-        let description = instead.into_iter().chain(description).map(|text| self.shown(&text));
-        let description = description.collect::<Option<Vec<_>>>().filter(|texts| !texts.is_empty());
-        Words { code, description: description.map(|texts| texts.join(": ")) }
+        let texts = instead.into_iter().chain(description).map(|text| self.shown(&text));
+        let texts = texts.collect::<Option<Vec<_>>>().unwrap_or_default();
+        let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        Words { code, description: Some(texts.join(": ")).filter(|text| !text.is_empty()) }
     }
 
     /// Whether a text holds one of our secrets, in whatever spelling.
     fn is_secret(&self, text: &str) -> bool {
-        self.secrets.iter().any(|secret| text::holds(text, secret))
+        let text = Spellings::of(text);
+        self.secrets.iter().any(|secret| text.hold(secret))
     }
 
     /// A server's words, fit to be shown: of those that hold a secret nothing is, since what is left would show where it was.
@@ -289,7 +298,7 @@ impl Asked<'_> {
         }
         // Too long to be a word: what may be a token.
         let folded = text::folded(text);
-        let words = folded.split(' ').map(|word| if word.len() > 64 { "[...]" } else { word });
+        let words = folded.split(' ').map(|word| if word.chars().count() > 64 { "[...]" } else { word });
         Some(text::shown(&words.collect::<Vec<_>>().join(" "), 300))
     }
 
@@ -304,13 +313,17 @@ impl Asked<'_> {
 }
 
 /// What a server says about an error, cleaned.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Words {
     code: Option<String>,
     description: Option<String>,
 }
 
 impl Words {
+    fn is_empty(&self) -> bool {
+        self.code.is_none() && self.description.is_none()
+    }
+
     /// Whose move it is by the code, if that is a documented one.
     fn kind(&self) -> Option<ErrorKind> {
         known(self.code.as_deref()?)
@@ -353,10 +366,13 @@ fn by_status(status: StatusCode, headers: &HeaderMap) -> ErrorKind {
 /// Names the coding of a body, since nobody asked for one and none is undone.
 // Quirk compressed-answers.
 fn coding(headers: &HeaderMap) -> Option<String> {
-    let coding = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?;
+    let codings =
+        headers.get_all(header::CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let codings = codings.collect::<Vec<_>>().join(", ");
+    let is_none = |coding: &str| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity");
     let is_coding = |c: char| c.is_ascii_alphanumeric() || "-, ".contains(c);
-    let shown = if coding.len() <= 40 && coding.chars().all(is_coding) { coding } else { "of an odd name" };
-    (!matches!(coding.trim(), "" | "identity"))
+    let shown = if codings.len() <= 40 && codings.chars().all(is_coding) { &codings } else { "of an odd name" };
+    (!codings.split(',').all(is_none))
         .then(|| format!("; it is compressed (Content-Encoding: {shown}), though the request forbids that"))
 }
 
@@ -364,17 +380,18 @@ fn coding(headers: &HeaderMap) -> Option<String> {
 /// most an hour. A date counts from the server's own `Date`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(60 * 60);
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let is_number =
-        value.starts_with(|c: char| c.is_ascii_digit()) && value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let span = if is_number {
-        // More digits than a number of seconds has: a very long time.
-        Duration::try_from_secs_f64(value.parse::<f64>().ok()?.ceil()).unwrap_or(LONGEST)
-    } else {
+    let span = |value: &HeaderValue| {
+        let value = value.to_str().ok()?.trim();
+        let is_number =
+            value.starts_with(|c: char| c.is_ascii_digit()) && value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if is_number {
+            // More digits than a number of seconds has: a very long time.
+            return Some(Duration::try_from_secs_f64(value.parse::<f64>().ok()?.ceil()).unwrap_or(LONGEST));
+        }
         let then = httpdate::parse_http_date(value).ok()?;
-        then.duration_since(date(headers).unwrap_or_else(SystemTime::now)).unwrap_or_default()
+        Some(then.duration_since(date(headers).unwrap_or_else(SystemTime::now)).unwrap_or_default())
     };
-    Some(span.min(LONGEST))
+    Some(headers.get_all(header::RETRY_AFTER).iter().find_map(span)?.min(LONGEST))
 }
 
 /// When the server says that it answered.

@@ -25,8 +25,9 @@ pub struct Error(Arc<Inner>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller's: a setting is wrong, and nothing was sent. Or TLS failed in a way that lasts until somebody acts: who that
-    /// is, the message says, and [`Error::obstacle`] what is wrong. A cache tries again all the same.
+    /// The caller's: a setting is wrong, and nothing was sent. Or there is an [obstacle](Error::obstacle) that lasts until somebody
+    /// acts, such as a certificate that isn't trusted, or a client certificate that is missing: the message says who. A cache
+    /// tries again all the same.
     Configuration,
     /// The operator's: the provider rejected the credentials.
     Credentials,

@@ -1,7 +1,5 @@
 //! Text that a server wrote: made fit to be shown, and searched for our secrets.
 
-use std::borrow::Cow;
-
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
@@ -13,14 +11,14 @@ pub(crate) fn shown(text: &str, most: usize) -> String {
 
 /// With a single space for each run of white space and control characters, and without invisible ones.
 pub(crate) fn folded(text: &str) -> String {
-    let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let visible: String = text.chars().filter(|c| !is_hidden(*c)).collect();
     let words = visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
 /// Without what could steer a terminal.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect()
+    text.chars().filter(|c| !c.is_control() && !is_hidden(*c)).collect()
 }
 
 /// Whether nobody can see it: zero width, or a mark of the direction of text. They come along when people copy, and turn around
@@ -34,37 +32,52 @@ pub(crate) fn is_invisible(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2029}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether the text holds the secret in any spelling: as it is, with other white space, in other case, encoded for a URL, a
-/// form, JSON or HTML, in hexadecimal digits or base64, and by itself or within something longer.
-pub(crate) fn holds(text: &str, secret: &str) -> bool {
-    let wanted = Zeroizing::new(squeezed(secret));
-    // Of a secret that is all white space nothing is left to look for.
-    if wanted.is_empty() {
-        return false;
+/// The same, and what people do type but nobody misses: marks of how the character before looks, and blanks.
+fn is_hidden(c: char) -> bool {
+    is_invisible(c)
+        || matches!(c, '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e0fff}')
+}
+
+/// A text in all the spellings in which it may hold a secret: as it is, and with the escapes of URLs, forms, JSON and HTML taken
+/// out, also where one is in another.
+pub(crate) struct Spellings(Vec<Zeroizing<String>>);
+
+impl Spellings {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut all = Vec::new();
+        // In a form a plus is a space.
+        for text in [text.to_owned(), text.replace('+', " ")] {
+            let mut text = Zeroizing::new(text);
+            for _ in 0..3 {
+                all.push(Zeroizing::new(squeezed(&text)));
+                text = Zeroizing::new(decoded(&text));
+            }
+        }
+        all.dedup();
+        Self(all)
     }
-    let encoded = Zeroizing::new(encoded(secret));
-    // In a form a plus is a space.
-    [text.to_owned(), text.replace('+', " ")].into_iter().any(|text| {
-        let mut text = Zeroizing::new(text);
-        // What is in a text can be encoded along with it.
-        (0..3).any(|_| {
-            let squeezed = Zeroizing::new(squeezed(&text));
-            text = Zeroizing::new(decoded(&text));
-            squeezed.contains(&**wanted) || encoded.iter().any(|code| squeezed.contains(&**code))
-        })
-    })
+
+    /// Whether it holds the secret: with other white space, in other case, in hexadecimal digits or base64, taken for
+    /// ISO-8859-1, by itself or within something longer.
+    pub(crate) fn hold(&self, secret: &str) -> bool {
+        let mut wanted = spelled(secret);
+        // Of a secret that is all white space nothing is left to look for.
+        wanted.retain(|wanted| !wanted.is_empty());
+        self.0.iter().any(|text| wanted.iter().any(|wanted| text.contains(&**wanted)))
+    }
 }
 
 /// Without white space and what nobody sees, in lower case.
 fn squeezed(text: &str) -> String {
-    let kept = text.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c));
+    let kept = text.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_hidden(*c));
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// The secret in hexadecimal digits, and in base64 as it stands there within something longer.
-fn encoded(secret: &str) -> Vec<String> {
-    let hexadecimal: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let mut all = vec![hexadecimal];
+fn spelled(secret: &str) -> Vec<Zeroizing<String>> {
+    let latin: String = secret.bytes().map(char::from).collect();
+    let digits: Vec<_> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut all = vec![squeezed(secret), squeezed(&latin), digits.concat(), digits.join(":")];
+    // In base64 as it stands within something longer.
     for (before, first) in [(0, 0), (1, 2), (2, 3)] {
         let bytes = Zeroizing::new([vec![0; before], secret.as_bytes().to_vec()].concat());
         let code = Zeroizing::new(BASE64_STANDARD_NO_PAD.encode(&*bytes));
@@ -75,66 +88,79 @@ fn encoded(secret: &str) -> Vec<String> {
             all.push(code.to_lowercase().replace('+', "-").replace('/', "_"));
         }
     }
-    all
+    all.into_iter().map(Zeroizing::new).collect()
 }
 
 /// With the escapes of URLs, JSON and HTML taken out, whichever they are.
 fn decoded(text: &str) -> String {
-    let text = percent_decode_str(text).decode_utf8_lossy();
+    let bytes: Vec<u8> = percent_decode_str(text).collect();
+    // What isn't UTF-8 was ISO-8859-1.
+    let text = String::from_utf8(bytes).unwrap_or_else(|e| e.as_bytes().iter().copied().map(char::from).collect());
     let mut decoded = String::with_capacity(text.len());
     let mut rest = &*text;
     while let Some(at) = rest.find(['\\', '&']) {
         let (before, escape) = rest.split_at(at);
         decoded.push_str(before);
-        let (c, length) = escaped(escape);
-        decoded.push_str(&c);
+        let (c, length) = if escape.starts_with('&') { entity(escape) } else { escaped(escape) };
+        decoded.push(c);
         rest = escape.get(length..).unwrap_or_default();
     }
     decoded.push_str(rest);
     decoded
 }
 
-/// What the escape at the start of a text stands for, and how long it is.
-fn escaped(text: &str) -> (Cow<'_, str>, usize) {
-    let number = |digits: Option<&str>, radix| {
-        let code = u32::from_str_radix(digits?, radix).ok()?;
-        char::from_u32(code).map(|c| Cow::Owned(c.to_string()))
-    };
-    if let Some(rest) = text.strip_prefix('\\') {
-        for (letter, length) in [('u', 4), ('x', 2)] {
-            if let Some(c) = rest.strip_prefix(letter).and_then(|rest| number(rest.get(..length), 16)) {
-                return (c, 2 + length);
+/// What the backslash at the start of a text makes of what follows, and how long that is.
+fn escaped(text: &str) -> (char, usize) {
+    let unit = |at: usize, digits: usize| u32::from_str_radix(text.get(at..at + digits)?, 16).ok();
+    let mark = text.get(1..).and_then(|rest| rest.chars().next());
+    match mark {
+        Some('u') => match (unit(2, 4), text.get(6..8), unit(8, 4)) {
+            // A pair of surrogates is one character.
+            (Some(high @ 0xd800..0xdc00), Some("\\u"), Some(low @ 0xdc00..0xe000)) => {
+                (char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or(' '), 12)
             }
-        }
-        // `\"` is `"`, and `\n` is white space, which doesn't count.
-        let escape = rest.chars().next().map_or(0, char::len_utf8);
-        return match rest.get(..escape) {
-            Some("n" | "r" | "t" | "b" | "f") => (" ".into(), 1 + escape),
-            escaped => (escaped.unwrap_or_default().into(), 1 + escape),
-        };
-    }
-    let name = text.get(1..).and_then(|rest| rest.split_once(';')).map(|(name, _)| name).filter(|name| name.len() <= 8);
-    let c = name.and_then(|name| match name {
-        "amp" => Some("&".into()),
-        "lt" => Some("<".into()),
-        "gt" => Some(">".into()),
-        "quot" => Some("\"".into()),
-        "apos" => Some("'".into()),
-        "nbsp" => Some(" ".into()),
-        _ => match name.strip_prefix("#x").or_else(|| name.strip_prefix("#X")) {
-            Some(digits) => number(Some(digits), 16),
-            None => number(name.strip_prefix('#'), 10),
+            (Some(code), ..) => (char::from_u32(code).unwrap_or(' '), 6),
+            (None, ..) => ('u', 2),
         },
-    });
-    match (c, name) {
-        (Some(c), Some(name)) => (c, name.len() + 2),
-        _ => ("&".into(), 1),
+        Some('x') => unit(2, 2).and_then(char::from_u32).map_or(('x', 2), |c| (c, 4)),
+        // White space, which doesn't count.
+        Some('n' | 'r' | 't' | 'b' | 'f') | None => (' ', 2),
+        // Such as a quote.
+        Some(c) => (c, 1 + c.len_utf8()),
     }
+}
+
+/// What the entity at the start of a text stands for, and how long it is; its `&` if it is none.
+fn entity(text: &str) -> (char, usize) {
+    /// Leading zeros and all.
+    const LONGEST: usize = 12;
+    let bytes = text.as_bytes().iter().skip(1).take(LONGEST);
+    let length = bytes.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#').count();
+    let name = text.get(1..=length).unwrap_or_default();
+    let code = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let c = match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some(' '),
+        _ => name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
+            Some(digits) => code(digits, 16),
+            None => code(number, 10),
+        }),
+    };
+    let end = usize::from(text.as_bytes().get(1 + length) == Some(&b';'));
+    c.map_or(('&', 1), |c| (c, 1 + length + end))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{holds, shown};
+    use super::{Spellings, shown};
+
+    fn holds(text: &str, secret: &str) -> bool {
+        Spellings::of(text).hold(secret)
+    }
 
     #[test]
     fn a_secret_is_found_in_every_spelling() {
@@ -153,6 +179,11 @@ mod tests {
             // Behind one byte, and behind two.
             "eFrDpGgvICImw6kreA==",
             "eHhaw6RoLyAiJsOpK3g=",
+            "5a:c3:a4:68:2f:20:22:26:c3:a9:2b:78",
+            // Read as ISO-8859-1, and encoded so.
+            "Z\u{c3}\u{a4}h/ \"&\u{c3}\u{a9}+x",
+            "Z%E4h%2F%20%22%26%E9%2Bx",
+            "Z&#0000228h/ \"&#x0026;&#xe9+x",
         ];
         for text in spellings {
             assert!(holds(text, secret), "{text}");
@@ -160,12 +191,25 @@ mod tests {
         for text in ["", "Zäh", "%", "&", "\\", "&#;", "&#x110000;", "\\u12", "Zah/ \"&e+x"] {
             assert!(!holds(text, secret), "{text}");
         }
+        assert!(holds(r"a pw\ud83d\ude00 b", "pw\u{1f600}"));
         assert!(!holds("a b", " ") && holds("User does not exist.", "x"));
     }
 
     #[test]
     fn nothing_that_steers_a_terminal_is_shown() {
         assert_eq!(shown("a\u{202e}b\u{200b}c\u{1b}[2J\n\u{2066}d", 100), "abc [2J d");
+        assert_eq!(shown("a\u{fff9}b\u{fe0f}c\u{2800}d", 100), "abcd");
         assert_eq!(shown("abcdef", 3), "abc");
+    }
+
+    /// As long as an answer may be, which is searched while others wait.
+    #[test]
+    fn a_long_text_is_searched_in_no_time() {
+        for unit in ["&", "&amp;", "%25", "\\", "\\u12", "\u{e9}", "&#x"] {
+            let text = unit.repeat(64 * 1024 / unit.len());
+            let begun = std::time::Instant::now();
+            assert!(!holds(&text, "secret"), "{unit}");
+            assert!(begun.elapsed().as_millis() < 1500, "{unit}: {:?}", begun.elapsed());
+        }
     }
 }

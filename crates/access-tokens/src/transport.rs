@@ -6,24 +6,26 @@ pub mod probe;
 mod proxy;
 mod route;
 mod tls;
+mod watch;
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use access_tokens_raw::Secret;
-use reqwest::dns::{Name, Resolve, Resolving};
 use rustls_pki_types::CertificateDer;
+use tower::util::MapResponseLayer;
 use url::Url;
 
 pub use self::route::Obstacle;
+use self::watch::Names;
 pub(crate) use self::{
     base_url::{BaseUrl, without_slash},
-    route::{CertificateIs, Route},
+    route::Route,
+    watch::{Seen, watched},
 };
-use self::{route::NoAddress, tls::CertificateRequested};
 use crate::{Error, ErrorKind, Identity, Setting, cause::Cause, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
@@ -135,22 +137,20 @@ impl Transport {
         in_runtime()
     }
 
-    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked, and the way that it takes.
+    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked, and the way that it takes. Settings of the
+    /// caller's own are put on top.
     pub(crate) fn client(&self, base_url: &Url) -> Result<(reqwest::Client, Route), Error> {
-        self.client_with(base_url, |builder| builder)
-    }
-
-    /// The same, with what `watch` adds; settings of the caller's own are put on top.
-    fn client_with(
-        &self,
-        base_url: &Url,
-        watch: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<(reqwest::Client, Route), Error> {
+        let connected = MapResponseLayer::new(|connection| {
+            watch::note(|seen| seen.connected = Some(Instant::now()));
+            connection
+        });
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("access-tokens/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .timeout(self.timeout)
             .dns_resolver(Names)
+            .connector_layer(connected)
+            .tls_info(cfg!(feature = "probe"))
             // What servers send that is whole, if sloppy (RFC 9112 section 5): folded lines, blanks around names.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
@@ -162,17 +162,15 @@ impl Transport {
             let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);
         }
-        let requested = CertificateRequested::default();
         let roots = self.extra_roots()?;
         if let Some(identity) = &self.identity {
             identity.check_for_tls()?;
         }
         // A machine without root certificates will do for `http`.
         if base_url.scheme() == "https" {
-            let tls = tls::config(roots, self.identity.as_ref(), requested.clone())?;
+            let tls = tls::config(roots, self.identity.as_ref())?;
             builder = builder.tls_backend_preconfigured(tls);
         }
-        builder = watch(builder);
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
             builder = configure(builder);
@@ -200,7 +198,7 @@ impl Transport {
         }
         let client =
             builder.build().map_err(|e| configuration("the HTTP client can't be set up").with_source(Cause::of(&e)))?;
-        Ok((client, Route::new(base_url, proxy.as_ref(), self, requested)))
+        Ok((client, Route::new(base_url, proxy.as_ref(), self)))
     }
 
     fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -210,22 +208,6 @@ impl Transport {
             extra.extend(roots.into_iter().map(CertificateDer::from));
         }
         Ok(extra)
-    }
-}
-
-/// Looks names up as the system does.
-struct Names;
-
-impl Names {
-    async fn look_up(name: &str) -> Result<Vec<SocketAddr>, NoAddress> {
-        let found = tokio::net::lookup_host((name, 0)).await.map(Iterator::collect);
-        found.map_err(|source| NoAddress { name: name.to_owned(), source })
-    }
-}
-
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move { Ok(Box::new(Self::look_up(name.as_str()).await?.into_iter()) as _) })
     }
 }
 

@@ -82,7 +82,7 @@ impl fmt::Debug for ClientSecret {
 /// The token endpoint of one realm.
 ///
 /// Where an assertion is refused and the `Date` of the refusal says that this machine's clock is off, another follows at once
-/// with the server's time. A time that was accepted stays in use until it is refused.
+/// with the server's time. A time that was accepted stays in use until it is refused; then this machine's own is tried.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -156,7 +156,7 @@ impl Client {
     }
 
     /// Asks once, with times in an assertion that are so many nanoseconds ahead of this machine's.
-    async fn ask(&self, skew: i64, attempt: usize) -> Result<AccessToken, Error> {
+    async fn ask(&self, skew: i64, attempt: u32) -> Result<AccessToken, Error> {
         // Signed anew for every attempt: the server takes each `jti` once.
         let body = self.body(skew).await?;
         let secret = match &body {
@@ -176,29 +176,22 @@ impl Client {
         asked.conclude(self.raw.posttoken(self.realm.as_str(), &body), granted).await
     }
 
-    /// Asks with an assertion, whose times are refused where this machine's clock is off. The clock that a refusal tells may
-    /// be another's, such as a gateway's, so a time that was accepted stays in use, and against one that is refused this
-    /// machine's own is tried. Each time is tried once.
+    /// Asks with an assertion, whose times are refused where this machine's clock is off; then once more with others. The clock
+    /// that a refusal tells may be another's, such as a gateway's. So a time that was accepted stays in use, and when that is
+    /// refused, this machine's own comes next.
     async fn ask_with_assertion(&self) -> Result<AccessToken, Error> {
-        let mut skew = self.skew.accepted();
-        let mut tried = Vec::with_capacity(MOST_ATTEMPTS);
-        loop {
-            tried.push(skew);
-            let refusal = match self.ask(skew, tried.len()).await {
-                Err(error) if error.kind() == ErrorKind::Credentials => error,
-                outcome => {
-                    if outcome.is_ok() {
-                        self.skew.accept(skew);
-                    }
-                    return outcome;
-                }
-            };
-            let is_new = |skew: &i64| tried.iter().all(|tried| tried.abs_diff(*skew) > CLOCK_IS_OFF);
-            let next = refusal.server_clock().into_iter().chain([0]).find(is_new);
-            let Some(next) = next.filter(|_| tried.len() < MOST_ATTEMPTS) else { return Err(refusal) };
-            tracing::warn!(provider = PROVIDER, error = %refusal, "asking again with other times in the assertion");
-            skew = next;
-        }
+        let accepted = self.skew.accepted();
+        let refusal = match self.ask(accepted, 1).await {
+            Err(error) if error.kind() == ErrorKind::Credentials => error,
+            outcome => return outcome,
+        };
+        let other = if accepted == 0 { refusal.server_clock() } else { Some(0) };
+        let Some(other) = other.filter(|other| other.abs_diff(accepted) > CLOCK_IS_OFF) else { return Err(refusal) };
+        tracing::warn!(provider = PROVIDER, error = %refusal, "asking again with other times in the assertion");
+        let outcome = self.ask(other, 2).await;
+        // Of one that was accepted once and isn't now, nothing is known any more.
+        self.skew.accept(if outcome.is_ok() { other } else { 0 });
+        outcome
     }
 
     fn token_url(&self) -> String {
@@ -286,9 +279,6 @@ impl TokenEndpoint for Client {
         })
     }
 }
-
-/// The time that was accepted last, the server's, and this machine's own.
-const MOST_ATTEMPTS: usize = 3;
 
 /// By how many nanoseconds a clock must be off for that to be worth another request.
 const CLOCK_IS_OFF: u64 = 1_000_000_000;

@@ -160,11 +160,14 @@ async fn a_time_that_was_accepted_goes_before_a_header() {
     // Until it is refused: then this machine's own is tried, which needs no header.
     assert_eq!(server.exchange(&client, Clocks { header: None, ..right }).await, (true, 2));
     assert_eq!(server.exchange(&client, Clocks { header: None, ..right }).await, (true, 1));
-    // And what a header says, first, each once.
+    // Where neither is right, what a header says is tried at the next exchange: two requests each, and no more.
     assert_eq!(server.exchange(&client, ahead).await, (true, 2));
-    assert_eq!(server.exchange(&client, gateway_ahead).await, (true, 2));
-    assert_eq!(server.exchange(&client, ahead).await, (true, 2));
-    assert_eq!(server.exchange(&client, Clocks { header: Some(-3600), ..right }).await, (true, 3));
+    let behind = Clocks { server: -3600, header: Some(-3600), ..right };
+    assert_eq!(server.exchange(&client, behind).await, (false, 2));
+    assert_eq!(server.exchange(&client, behind).await, (true, 2));
+    assert_eq!(server.exchange(&client, behind).await, (true, 1));
+    // One that is refused for another reason is no reason to believe it again.
+    assert_eq!(server.exchange(&client, Clocks { refuses: true, ..behind }).await, (false, 2));
     assert_eq!(server.exchange(&client, Clocks { refuses: true, ..right }).await, (false, 1));
 }
 

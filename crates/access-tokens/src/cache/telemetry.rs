@@ -71,14 +71,14 @@ impl Telemetry {
                 debug!(target: TARGET, provider, why, ?pause, "an exchange failed that counts no longer; asking again")
             }
             Settled::Failed { error, pause, .. } if error.shared_pause().is_some() => {
-                debug!(target: TARGET, provider, %error, next_attempt_in = ?pause, "another instance got no new token")
+                debug!(target: TARGET, provider, %error, cause = error.cause(), next_attempt_in = ?pause, "another instance got no new token")
             }
             // Somebody has been told to see to it.
             Settled::Failed { error, pause, is_news: false } => {
-                debug!(target: TARGET, provider, %error, next_attempt_in = ?pause, "no new token, still")
+                debug!(target: TARGET, provider, %error, cause = error.cause(), next_attempt_in = ?pause, "no new token, still")
             }
             Settled::Failed { error, pause, is_news: true } => {
-                warn!(target: TARGET, provider, %error, valid_for = ?still.unwrap_or_default(), next_attempt_in = ?pause, "no new token");
+                warn!(target: TARGET, provider, %error, cause = error.cause(), valid_for = ?still.unwrap_or_default(), next_attempt_in = ?pause, "no new token");
             }
             Settled::Stale => debug!(target: TARGET, provider, "an exchange ended that nobody waits for any more"),
         }

@@ -3,15 +3,12 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
-use reqwest::dns::{Name, Resolve, Resolving};
-use tower::util::MapResponseLayer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{BaseUrl, Names, Transport, in_runtime, route::Seen};
+use super::{BaseUrl, Transport, in_runtime, watched};
 use crate::{
     Error, answer,
     clock::{Moment, Skew},
@@ -47,28 +44,23 @@ impl Transport {
     pub async fn probe(&self, base_url: &str) -> Result<Probe, Error> {
         in_runtime()?;
         let url = BaseUrl(base_url.to_owned()).checked()?;
-        let watch = Watch::default();
-        let connected = watch.connected.clone();
-        let (client, route) = self.client_with(&url, |builder| {
-            builder.tls_info(true).dns_resolver(watch.clone()).connector_layer(MapResponseLayer::new(
-                move |connection| {
-                    _ = connected.set(Instant::now());
-                    connection
-                },
-            ))
-        })?;
+        let (client, route) = self.client(&url)?;
         let (begun, sent) = (Instant::now(), Moment::now());
-        let outcome = client.get(url.clone()).send().await;
+        let (outcome, seen) = watched(client.get(url).send()).await;
         let ended = Instant::now();
 
-        let lookup = watch.lookup(ended);
-        let connected = watch.connected.get().copied();
+        // One that is still under way has taken until now.
+        let lookup = seen.lookup.as_ref().map(|lookup| Lookup {
+            host: lookup.host.clone(),
+            took: lookup.ended.unwrap_or(ended).duration_since(lookup.begun),
+            addresses: lookup.addresses.clone(),
+        });
         let looking_up = lookup.as_ref().map_or(Duration::ZERO, |lookup| lookup.took);
         let mut probe = Probe {
             host: route.host.clone(),
             proxy: route.proxy().map(str::to_owned),
-            connecting: connected.unwrap_or(ended).duration_since(begun).saturating_sub(looking_up),
-            answering: connected.map(|connected| ended.duration_since(connected)),
+            connecting: seen.connected.unwrap_or(ended).duration_since(begun).saturating_sub(looking_up),
+            answering: seen.connected.map(|connected| ended.duration_since(connected)),
             lookup,
             certificate: None,
             status: None,
@@ -85,12 +77,7 @@ impl Transport {
                 let seconds = |nanos: i64| nanos.signum() * (nanos.unsigned_abs().div_ceil(1_000_000_000) as i64);
                 probe.skew = ahead.map(seconds);
             }
-            Err(error) => {
-                let nowhere = probe.lookup.as_ref().filter(|lookup| lookup.addresses.is_empty());
-                let looking_up = nowhere.map(|lookup| lookup.host.clone());
-                let seen = Seen { connected: connected.is_some(), looking_up };
-                probe.failure = Some(route.failure_after(seen, error));
-            }
+            Err(error) => probe.failure = Some(route.failure(&seen, error)),
         }
         Ok(probe)
     }
@@ -217,47 +204,5 @@ impl ServerCertificate {
     /// Until when it is valid.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
-    }
-}
-
-/// Sees what a request does on its way.
-#[derive(Clone, Default)]
-struct Watch {
-    looking_up: Arc<Mutex<Option<LookingUp>>>,
-    connected: Arc<OnceLock<Instant>>,
-}
-
-struct LookingUp {
-    host: String,
-    begun: Instant,
-    ended: Option<Instant>,
-    addresses: Vec<IpAddr>,
-}
-
-impl Watch {
-    /// The lookup, if there was one; one that is still under way has taken until `now`.
-    fn lookup(&self, now: Instant) -> Option<Lookup> {
-        self.looking_up.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|lookup| Lookup {
-            host: lookup.host.clone(),
-            took: lookup.ended.unwrap_or(now).duration_since(lookup.begun),
-            addresses: lookup.addresses.clone(),
-        })
-    }
-
-    fn set(&self, lookup: LookingUp) {
-        *self.looking_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(lookup);
-    }
-}
-
-impl Resolve for Watch {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (watch, host, begun) = (self.clone(), name.as_str().to_owned(), Instant::now());
-        Box::pin(async move {
-            watch.set(LookingUp { host: host.clone(), begun, ended: None, addresses: Vec::new() });
-            let found = Names::look_up(&host).await;
-            let addresses = found.iter().flatten().map(|address| address.ip()).collect();
-            watch.set(LookingUp { host, begun, ended: Some(Instant::now()), addresses });
-            Ok(Box::new(found?.into_iter()) as _)
-        })
     }
 }

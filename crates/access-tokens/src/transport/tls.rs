@@ -1,9 +1,6 @@
 //! TLS to a server: the system's roots and further ones, and a client certificate.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use rustls::{
     ClientConfig, SignatureScheme,
@@ -14,24 +11,13 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 
-use super::configuration;
+use super::{configuration, watch};
 use crate::{Error, Identity, Setting};
-
-/// Notes whether a server has asked for a client certificate, which no error tells where it goes on without one.
-#[derive(Debug, Clone, Default)]
-pub(super) struct CertificateRequested(Arc<AtomicBool>);
-
-impl CertificateRequested {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The HTTP client's own way to set up TLS can't tell that a server asked for a certificate, so it gets this.
 pub(super) fn config(
     extra_roots: Vec<CertificateDer<'static>>,
     identity: Option<&Identity>,
-    requested: CertificateRequested,
 ) -> Result<ClientConfig, Error> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
     let message = if extra_roots.is_empty() {
@@ -47,7 +33,7 @@ pub(super) fn config(
         .map_err(|e| configuration("TLS can't be set up").with_source(e))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(Certificate { certificate, requested }));
+        .with_client_cert_resolver(Arc::new(ClientCertificate(certificate)));
     // HTTP/2 gains nothing for a request that comes alone.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
@@ -66,19 +52,16 @@ fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<Singl
 
 /// The certificate that a server gets that asks for one.
 #[derive(Debug)]
-struct Certificate {
-    certificate: Option<SingleCertAndKey>,
-    requested: CertificateRequested,
-}
+struct ClientCertificate(Option<SingleCertAndKey>);
 
-impl ResolvesClientCert for Certificate {
+impl ResolvesClientCert for ClientCertificate {
     fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.requested.0.store(true, Ordering::Relaxed);
-        self.certificate.as_ref()?.resolve(hints, schemes)
+        watch::note(|seen| seen.certificate_requested = true);
+        self.0.as_ref()?.resolve(hints, schemes)
     }
 
     fn has_certs(&self) -> bool {
-        // Without it nobody is asked, and the request goes unnoticed.
+        // Without it nobody is asked, and the request for one goes unnoticed.
         true
     }
 }
