@@ -42,7 +42,9 @@
 //! # When the store is away
 //!
 //! Caches then do without: each makes its own exchanges, by its own policy. No caller gets an error for it, or waits longer than
-//! [`timeout`](SharedStoreBuilder::timeout) beyond the exchange. The log says once that it's away and once that it's back (target
+//! [`timeout`](SharedStoreBuilder::timeout) beyond the exchange. Who was waiting for another instance's exchange just then notices
+//! within that time, or within twice that time if the store doesn't answer, and makes its own. A store that can be read and refuses
+//! to be written (a replica, or one out of memory) is away too. The log says once that it's away and once that it's back (target
 //! `access_tokens::store`). While it is away every process looks after it every 1.5 to 3.5 s, one that is idle too.
 //! [`check`](SharedStore::check) at the start has it connected before the first caller waits.
 

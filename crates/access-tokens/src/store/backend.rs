@@ -28,7 +28,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     fn get<'a>(&'a self, name: &'a str) -> StoreAnswer<'a, Stored>;
 
     /// Puts `value` under `name`, where it is to stay for `ttl` from now, if what is there is still what was `expected`, byte
-    /// for byte (`None`: nothing). That must be one step: of two who expect the same, one succeeds.
+    /// for byte (`None`: nothing). That must be one step: of two who expect the same, one succeeds. A `value` that is what was
+    /// expected is written like any other: who waits finds out by it whether the store can still be written.
     fn compare_and_set<'a>(
         &'a self,
         name: &'a str,

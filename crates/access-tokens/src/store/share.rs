@@ -69,6 +69,14 @@ struct Seen {
     reading: Reading,
 }
 
+/// What all commands of one look have in common.
+struct Access<'a> {
+    keys: &'a KeyRing,
+    name: &'a TokenName,
+    assumed_lifetime: Duration,
+    deadline: Moment,
+}
+
 /// The store's clock showed `now` at some moment from `asked` to `came`.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
@@ -115,15 +123,16 @@ impl SharedStore {
     /// says nothing once the cache is closed.
     pub(crate) async fn obtain(&self, endpoint: &dyn TokenEndpoint, want: impl Fn() -> Option<Want>) -> Obtained {
         let begun = Moment::now();
-        let (mut looks, mut hard_looks) = (0, 0);
+        let (mut looks, mut hard_looks, mut waiting) = (0, 0, None);
         loop {
             let asked = Moment::now();
             let Some(want) = want().filter(|_| self.0.may_be_asked()) else { return unavailable(None) };
             let out_of_patience = begun.plus(PATIENCE);
-            let busy = match self.look(endpoint, &want, asked.reached(out_of_patience)).await {
+            waiting = match self.look(endpoint, &want, waiting, asked.reached(out_of_patience)).await {
                 Looked::Found(obtained) => return *obtained,
-                Looked::Busy => Moment::now(),
+                Looked::Busy(waiting) => waiting,
             };
+            let busy = Moment::now();
             let left = want.left();
             let looks = if left.is_zero() { &mut hard_looks } else { &mut looks };
             let (first, most) = if left.is_zero() { LOOK_AGAIN } else { LOOK_AGAIN_SOFT };
@@ -136,8 +145,14 @@ impl SharedStore {
         }
     }
 
-    /// Looks once, within the time-out, however many commands that takes.
-    async fn look(&self, endpoint: &dyn TokenEndpoint, want: &Want, impatient: bool) -> Looked {
+    /// Looks once, within the time-out, however many commands that takes. `waiting` is what the last look has found.
+    async fn look(
+        &self,
+        endpoint: &dyn TokenEndpoint,
+        want: &Want,
+        waiting: Option<(TokenName, Seen)>,
+        impatient: bool,
+    ) -> Looked {
         let found = |obtained| Looked::Found(Box::new(obtained));
         let keys = self.0.keys.load_full();
         let mut id = [0; 16];
@@ -146,13 +161,18 @@ impl SharedStore {
         };
         let holder = BASE64_URL_SAFE_NO_PAD.encode(id);
         let deadline = Moment::now().plus(self.0.timeout);
-        let Some(mut seen) = self.get(&keys, &name, deadline).await else { return found(unavailable(None)) };
+        let access = Access { keys: &keys, name: &name, assumed_lifetime: want.assumed_lifetime, deadline };
+        let seen = match waiting.filter(|(last, _)| *last == name) {
+            Some((_, seen)) => self.put_back(&access, seen).await,
+            None => self.get(&access).await,
+        };
+        let Some(mut seen) = seen else { return found(unavailable(None)) };
         let alone = |holder, seen| {
             let teller = Teller { name: name.clone(), holder, seen };
             Obtained::Exchange(Lease { name: "alone", teller: Some(Box::new(teller)) })
         };
         for _ in 0..TRIES {
-            let (now, latest) = (seen.reading.now, seen.reading.latest());
+            let (now, latest) = (seen.reading.earliest(), seen.reading.latest());
             if let Some(token) = seen.record.token(want, keys.names(), now, latest) {
                 return found(Obtained::Token(token));
             }
@@ -167,7 +187,7 @@ impl SharedStore {
                 next.lease(&holder, now);
             }
             if next != seen.record {
-                match self.swap(&keys, &name, &seen, &next, want.assumed_lifetime, deadline).await {
+                match self.swap(&access, &seen, &next).await {
                     Some(Ok(after)) => seen = after,
                     Some(Err(changed)) => {
                         seen = changed;
@@ -184,11 +204,11 @@ impl SharedStore {
                     found(Obtained::Exchange(Lease { name: "lease", teller: Some(Box::new(teller)) }))
                 }
                 None if barred || impatient => found(alone(holder, Some(seen))),
-                None => Looked::Busy,
+                None => Looked::Busy(Some((name, seen))),
             };
         }
         // A crowd, each of whom got on.
-        if impatient { found(alone(holder, None)) } else { Looked::Busy }
+        if impatient { found(alone(holder, None)) } else { Looked::Busy(None) }
     }
 
     /// Ends a lease, and lets the others have what came of it. Nobody waits for this.
@@ -198,10 +218,11 @@ impl SharedStore {
         // Of now: they may have been changed since the exchange began.
         let keys = self.0.keys.load_full();
         let deadline = Moment::now().plus(2 * self.0.timeout);
+        let access = Access { keys: &keys, name: &name, assumed_lifetime, deadline };
         for _ in 0..TRIES {
             let this = match seen.take() {
                 Some(seen) => seen,
-                None => match self.get(&keys, &name, deadline).await {
+                None => match self.get(&access).await {
                     Some(seen) => seen,
                     None => return,
                 },
@@ -219,7 +240,7 @@ impl SharedStore {
             if next == this.record {
                 return;
             }
-            match self.swap(&keys, &name, &this, &next, assumed_lifetime, deadline).await {
+            match self.swap(&access, &this, &next).await {
                 Some(Err(changed)) => seen = Some(changed),
                 Some(Ok(_)) | None => return,
             }
@@ -227,10 +248,11 @@ impl SharedStore {
     }
 
     /// `None` where the store is away.
-    async fn get(&self, keys: &KeyRing, name: &TokenName, deadline: Moment) -> Option<Seen> {
+    async fn get(&self, access: &Access<'_>) -> Option<Seen> {
         let asked = Moment::now();
-        match self.0.command(asked.until(deadline), async { self.0.store.get(name.as_str()).await }).await {
-            Ok(stored) => Some(self.0.seen(keys, name, stored, asked)),
+        let get = async { self.0.store.get(access.name.as_str()).await };
+        match self.0.command(asked.until(access.deadline), get).await {
+            Ok(stored) => Some(self.0.seen(access, stored, asked)),
             Err(error) => {
                 self.0.failed(&error);
                 None
@@ -239,23 +261,34 @@ impl SharedStore {
     }
 
     /// Puts `next` where `seen` was. Gives what is there then: that, or else what was there instead.
-    async fn swap(
+    async fn swap(&self, access: &Access<'_>, seen: &Seen, next: &Record) -> Option<Result<Seen, Seen>> {
+        let sealed = next.seal(access.keys, access.name)?;
+        self.put(access, seen, next, sealed).await
+    }
+
+    /// What is there now, for who waits for another's exchange. He puts back what he saw, byte for byte, which is in nobody's
+    /// way: a store that can be read and refuses to be written will never hold what he waits for.
+    async fn put_back(&self, access: &Access<'_>, seen: Seen) -> Option<Seen> {
+        let Some(sealed) = seen.sealed.clone() else { return self.get(access).await };
+        match self.put(access, &seen, &seen.record, sealed).await? {
+            Ok(seen) | Err(seen) => Some(seen),
+        }
+    }
+
+    async fn put(
         &self,
-        keys: &KeyRing,
-        name: &TokenName,
+        access: &Access<'_>,
         seen: &Seen,
         next: &Record,
-        assumed_lifetime: Duration,
-        deadline: Moment,
+        sealed: Vec<u8>,
     ) -> Option<Result<Seen, Seen>> {
-        let sealed = next.seal(keys, name)?;
-        let ttl = next.life(seen.reading.now, assumed_lifetime);
+        let ttl = next.life(seen.reading.earliest(), access.assumed_lifetime);
         let asked = Moment::now();
         let expected = seen.sealed.as_deref();
-        let swap = async { self.0.store.compare_and_set(name.as_str(), expected, &sealed, ttl).await };
-        match self.0.command(asked.until(deadline), swap).await {
+        let swap = async { self.0.store.compare_and_set(access.name.as_str(), expected, &sealed, ttl).await };
+        match self.0.command(asked.until(access.deadline), swap).await {
             Ok(Swap::Done) => Some(Ok(Seen { sealed: Some(sealed), record: next.clone(), reading: seen.reading })),
-            Ok(Swap::Changed(stored)) => Some(Err(self.0.seen(keys, name, stored, asked))),
+            Ok(Swap::Changed(stored)) => Some(Err(self.0.seen(access, stored, asked))),
             Err(error) => {
                 self.0.failed(&error);
                 None
@@ -265,8 +298,8 @@ impl SharedStore {
 }
 
 impl Inner {
-    fn seen(&self, keys: &KeyRing, name: &TokenName, stored: Stored, asked: Moment) -> Seen {
-        let opened = Record::open(keys, name, stored.value.as_deref());
+    fn seen(&self, access: &Access<'_>, stored: Stored, asked: Moment) -> Seen {
+        let opened = Record::open(access.keys, access.name, stored.value.as_deref());
         match &opened {
             Some(_) => self.foreign.store(false, Ordering::Relaxed),
             None if stored.value.is_some() => self.warn_of_foreign(),
@@ -279,8 +312,8 @@ impl Inner {
 
 enum Looked {
     Found(Box<Obtained>),
-    /// Somebody else is asking.
-    Busy,
+    /// Somebody else is asking; and what is there meanwhile.
+    Busy(Option<(TokenName, Seen)>),
 }
 
 fn unavailable(teller: Option<Teller>) -> Obtained {

@@ -6,9 +6,9 @@ use access_tokens::{Clock, ErrorKind, TokenCache, store::SharedStore, testing::M
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    LATENCY, LIFETIME, drive, fleet, keys, no_jitter, server, sum,
+    LATENCY, LIFETIME, drive, fleet, instance, keys, no_jitter, server, sum,
     support::{
-        Tokens,
+        Server, Settings, Tokens,
         store::{Fault, Faulty},
     },
 };
@@ -81,6 +81,40 @@ async fn a_store_that_goes_away_under_load_is_in_use_again_within_five_seconds()
         let last = server.requests() - together;
         assert!(last <= 2, "{last} exchanges in a lifetime with the store, after {fault:?}");
         assert_eq!(sum(drivers).await.1, 0, "{fault:?}");
+    }
+}
+
+/// Who waits for another's exchange when its outcome can't be stored any more makes its own, soon after that.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_exchange_whose_outcome_can_not_be_stored() {
+    let exchange = Duration::from_secs(1);
+    for fault in [Fault::Full, Fault::Down, Fault::Frozen, Fault::Panics] {
+        for part in [0.05, 0.5, 0.95] {
+            let latencies = vec![exchange];
+            let settings =
+                Settings { lifetime: LIFETIME, tokens: Tokens::New, tells_lifetime: true, latencies, outages: vec![] };
+            let (server, faulty) = (Server::start(settings), Faulty::new(MemoryStore::new()));
+            let begun = Instant::now();
+            let calls = (0..10).map(|_| instance(server.clone(), faulty.clone())).map(|cache| {
+                tokio::spawn(async move {
+                    cache.token().await.unwrap();
+                    begun.elapsed()
+                })
+            });
+            let calls: Vec<_> = calls.collect();
+            sleep(exchange.mul_f64(part)).await;
+            assert_eq!(server.requests(), 1, "the others wait");
+            let refuses = begun.elapsed();
+            faulty.set(fault);
+            // Until they look again, and for one that doesn't answer then.
+            let notice = if fault == Fault::Frozen { 2 * BOUND } else { BOUND };
+            for call in calls {
+                let waited = call.await.unwrap();
+                let bound = refuses + notice + exchange + Duration::from_millis(5);
+                assert!(waited <= bound, "{fault:?} after {refuses:?}: {waited:?}");
+            }
+            assert_eq!(server.requests(), 10, "{fault:?}");
+        }
     }
 }
 
