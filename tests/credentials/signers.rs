@@ -154,6 +154,50 @@ async fn a_signer_that_fails_hands_its_error_on_and_nothing_is_sent() {
     assert_eq!(bank.assertions(), [""; 0]);
 }
 
+/// What of it panics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Panics {
+    Algorithm,
+    KeyName,
+    Sign,
+    ItsFuture,
+}
+
+impl Signer for Panics {
+    fn algorithm(&self) -> Algorithm {
+        assert_ne!(*self, Self::Algorithm);
+        Algorithm::Es256
+    }
+
+    fn key_name(&self) -> &str {
+        assert_ne!(*self, Self::KeyName);
+        "slot 1"
+    }
+
+    fn sign<'a>(&'a self, _: &'a [u8]) -> Signing<'a> {
+        assert_ne!(*self, Self::Sign);
+        Box::pin(async { panic!("planted") })
+    }
+}
+
+#[tokio::test]
+async fn a_signer_that_panics_is_an_error_and_nothing_is_sent() {
+    let bank = bank().await;
+    for panics in [Panics::Algorithm, Panics::KeyName] {
+        let error = ClientAssertion::with_signer(CLIENT, panics).unwrap_err();
+        let expected = (ErrorKind::Configuration, "the signer panicked when asked for its key");
+        assert_eq!((error.kind(), error.to_string().as_str()), expected, "{panics:?}");
+    }
+    for panics in [Panics::Sign, Panics::ItsFuture] {
+        let credentials = ClientAssertion::with_signer(CLIENT, panics).unwrap();
+        let client = bank.client(credentials.certificates(fixture(&kind("p256").certificate())).unwrap());
+        let error = client.exchange().await.unwrap_err();
+        let expected = (ErrorKind::Configuration, "the signer \"slot 1\" panicked");
+        assert_eq!((error.kind(), error.to_string().as_str()), expected, "{panics:?}");
+    }
+    assert_eq!(bank.assertions(), [""; 0]);
+}
+
 #[tokio::test]
 async fn what_a_signer_signs_is_verified_before_it_is_sent() {
     let bank = bank().await;

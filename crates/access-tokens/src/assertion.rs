@@ -38,6 +38,7 @@ pub use self::{
 };
 use crate::{
     Error, ErrorKind, Identity, Setting,
+    endpoint::{caught, caught_call},
     identity::{self, Certificates},
 };
 
@@ -67,7 +68,7 @@ pub struct ClientAssertion {
 #[derive(Clone)]
 enum Key {
     Held(Identity),
-    Elsewhere { signer: Arc<dyn Signer>, certificates: Option<Arc<Certificates>> },
+    Elsewhere { signer: Arc<dyn Signer>, name: Arc<str>, certificates: Option<Arc<Certificates>> },
 }
 
 /// What the header's `kid` says.
@@ -122,10 +123,11 @@ impl ClientAssertion {
     /// [certificate](Self::certificates) too, or a [`KeyId::Text`].
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a client id that [`Setting::check`] refuses.
+    /// [`ErrorKind::Configuration`]: a client id that [`Setting::check`] refuses, a signer that panics.
     pub fn with_signer(client_id: impl Into<String>, signer: impl Signer + 'static) -> Result<Self, Error> {
-        let algorithm = signer.algorithm();
-        Self::with(client_id.into(), Key::Elsewhere { signer: Arc::new(signer), certificates: None }, algorithm)
+        let asked = caught_call(|| (signer.algorithm(), Arc::from(signer.key_name())));
+        let (algorithm, name) = asked.ok_or_else(|| configuration("the signer panicked when asked for its key"))?;
+        Self::with(client_id.into(), Key::Elsewhere { signer: Arc::new(signer), name, certificates: None }, algorithm)
     }
 
     fn with(client_id: String, key: Key, algorithm: Algorithm) -> Result<Self, Error> {
@@ -141,12 +143,12 @@ impl ClientAssertion {
     /// # Errors
     /// [`ErrorKind::Configuration`]: no certificate, one that isn't valid now, or a key that has its certificate already.
     pub fn certificates(self, certificates: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let Key::Elsewhere { signer, .. } = self.key else {
+        let Key::Elsewhere { signer, name, .. } = self.key else {
             let error = configuration("the key has its certificate already; set the certificate only once");
             return Err(error.with_setting(Setting::Certificate));
         };
         let certificates = Some(Arc::new(identity::certificates(certificates.as_ref())?));
-        Ok(Self { key: Key::Elsewhere { signer, certificates }, ..self }.named())
+        Ok(Self { key: Key::Elsewhere { signer, name, certificates }, ..self }.named())
     }
 
     /// Signs with another algorithm of those that the key can do.
@@ -158,9 +160,7 @@ impl ClientAssertion {
             Key::Held(identity) => {
                 (format!("{}, which is {},", identity.key().name, identity.key_type()), identity.key().algorithms())
             }
-            Key::Elsewhere { signer, .. } => {
-                (format!("the signer {:?}", signer.key_name()), std::slice::from_ref(&self.algorithm))
-            }
+            Key::Elsewhere { name, .. } => (format!("the signer {name:?}"), std::slice::from_ref(&self.algorithm)),
         };
         if !known.contains(&algorithm) {
             return Err(refused_algorithm(&key, algorithm, known));
@@ -239,7 +239,7 @@ impl ClientAssertion {
     pub(crate) fn parts(&self) -> [&[u8]; 3] {
         let key = match &self.key {
             Key::Held(identity) => identity.key().public_key(),
-            Key::Elsewhere { signer, .. } => signer.key_name().as_bytes(),
+            Key::Elsewhere { name, .. } => name.as_bytes(),
         };
         [b"client assertion", key, self.kid.as_deref().unwrap_or_default().as_bytes()]
     }
@@ -294,16 +294,17 @@ impl ClientAssertion {
                 let signature = identity.key().sign(self.algorithm, message);
                 signature.ok_or_else(|| configuration("the signing key can't sign"))
             }
-            Key::Elsewhere { signer, certificates } => {
-                let signature = self.algorithm.fixed_length(signer.sign(message).await?);
+            Key::Elsewhere { signer, name, certificates } => {
+                let signed = caught(async { signer.sign(message).await }).await;
+                let signed = signed.ok_or_else(|| configuration(format!("the signer {name:?} panicked")))?;
+                let signature = self.algorithm.fixed_length(signed?);
                 // Else the server would refuse it, without saying why.
                 if let Some(certificates) = certificates
                     && !self.algorithm.verifies(&certificates.public_key, message, &signature)
                 {
                     return Err(configuration(format!(
-                        "what the signer {:?} signs doesn't verify with the certificate as {}; give the certificate that \
+                        "what the signer {name:?} signs doesn't verify with the certificate as {}; give the certificate that \
                          was issued for that key, and the algorithm that it signs with",
-                        signer.key_name(),
                         self.algorithm
                     ))
                     .with_setting(Setting::Certificate));
@@ -320,7 +321,7 @@ impl fmt::Debug for ClientAssertion {
         debug.field("client_id", &self.client_id).field("algorithm", &self.algorithm).field("kid", &self.kid);
         match &self.key {
             Key::Held(identity) => debug.field("key", identity),
-            Key::Elsewhere { signer, .. } => debug.field("key", &signer.key_name()),
+            Key::Elsewhere { name, .. } => debug.field("key", name),
         };
         debug.field("audience", &self.audience).field("lifetime", &self.lifetime).finish_non_exhaustive()
     }

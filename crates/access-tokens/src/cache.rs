@@ -302,7 +302,7 @@ impl TokenCacheBuilder {
     fn check(&self) -> Result<(), Error> {
         self.policy.check()?;
         match &self.store {
-            Some(store) if !store.can_share(&self.endpoint) => {
+            Some(store) if !store.can_share(&self.endpoint)? => {
                 let provider = provider(&self.endpoint);
                 let message =
                     format!("the tokens of {provider} have no name to share them by; see TokenEndpoint::token_name");

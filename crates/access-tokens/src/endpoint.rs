@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    AccessToken, Error,
+    AccessToken, Error, ErrorKind,
     store::{NameKey, TokenName},
 };
 
@@ -86,10 +86,37 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
 pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        let polled = caught_call(|| future.as_mut().poll(context));
         polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
     })
     .await
+}
+
+/// Calls what isn't ours; `None` if it panics.
+pub(crate) fn caught_call<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+/// One exchange, whatever the endpoint does.
+pub(crate) async fn exchange(endpoint: &dyn TokenEndpoint, provider: &str) -> Result<AccessToken, Error> {
+    let exchange = caught(async { endpoint.exchange().await });
+    exchange.await.unwrap_or_else(|| Err(panicked(format!("of {provider} panicked in an exchange"))))
+}
+
+/// What the endpoint calls its provider.
+pub(crate) fn provider_of(endpoint: &dyn TokenEndpoint) -> Result<String, Error> {
+    let provider = caught_call(|| endpoint.provider().to_owned());
+    provider.ok_or_else(|| panicked("panicked when asked for its provider"))
+}
+
+/// The name that its tokens are shared by.
+pub(crate) fn token_name(endpoint: &dyn TokenEndpoint, names: &NameKey) -> Result<Option<TokenName>, Error> {
+    let name = caught_call(|| endpoint.token_name(names));
+    name.ok_or_else(|| panicked("panicked when asked for the name of its tokens"))
+}
+
+fn panicked(what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Contract, format!("the token endpoint {what}"))
 }
 
 impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {

@@ -82,7 +82,7 @@ pub(crate) use self::{
 use crate::{
     Error, ErrorKind,
     clock::{Moment, Skew},
-    endpoint::caught,
+    endpoint::{caught, caught_call},
     rotation::{Files, Watched},
 };
 
@@ -166,6 +166,10 @@ impl SharedStore {
     ) -> Result<(), Error> {
         // Looked at before they are read, so that no change is missed.
         let files = Files::look_at(files.into_iter().map(Into::into).collect());
+        let read = move || {
+            let panicked = || Err(Error::new(ErrorKind::Configuration, "reading keys panicked"));
+            caught_call(&read).unwrap_or_else(panicked)
+        };
         self.set_keys(read()?);
         let store = Arc::downgrade(&self.0);
         let watched = files.watch(Box::new(move || {

@@ -66,7 +66,7 @@ pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Sen
 /// # Ok(()) }
 /// ```
 pub trait Signer: fmt::Debug + Send + Sync {
-    /// What it signs with.
+    /// What it signs with. Asked once, as is the name of the key.
     fn algorithm(&self) -> Algorithm;
 
     /// What tells the key from every other: a resource name, a slot and label. It is shown in messages.

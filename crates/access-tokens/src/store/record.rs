@@ -1,5 +1,6 @@
 //! What stands under a name, and what it means: the rules of a fleet, without a store or a clock. All times are the store's, in
-//! milliseconds since 1970.
+//! milliseconds since 1970. That clock may show anything, so nothing here is added or subtracted that could overflow.
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -126,7 +127,7 @@ impl Record {
         // As much as it takes at the start: growing would leave copies of the token behind.
         let mut length = Length(0);
         serde_json::to_writer(&mut length, self).ok()?;
-        let mut plain = Zeroizing::new(Vec::with_capacity(length.0 + SEAL_LEN));
+        let mut plain = Zeroizing::new(Vec::with_capacity(length.0.saturating_add(SEAL_LEN)));
         serde_json::to_writer(&mut *plain, self).ok()?;
         keys.seal(name, plain).filter(|sealed| sealed.len() <= LARGEST)
     }
@@ -163,15 +164,17 @@ impl Record {
     pub(super) fn pause(&self, want: &Want, now: Duration) -> Option<Error> {
         let pause = self.pause.as_ref()?;
         let began = Duration::from_millis(pause.began);
-        let until = Duration::from_millis(pause.until).min(began + want.longest_pause);
+        let until = Duration::from_millis(pause.until).min(began.saturating_add(want.longest_pause));
         let left = until.saturating_sub(now);
         let newer = want.held.as_ref().is_some_and(|held| now.saturating_sub(held.age()) > began);
-        (began <= now + AHEAD && !left.is_zero() && !newer).then(|| pause.to_error(left))
+        (began <= now.saturating_add(AHEAD) && !left.is_zero() && !newer).then(|| pause.to_error(left))
     }
 
     /// Whether the only token that the server gives is one that was invalidated. Not at its end, when there will be another.
     pub(super) fn is_barred(&self, now: Duration) -> bool {
-        let bars = |invalidated: &Invalidated| invalidated.again && invalidated.until > millis(now + LEASE + AHEAD);
+        let bars = |invalidated: &Invalidated| {
+            invalidated.again && invalidated.until > millis(now.saturating_add(LEASE).saturating_add(AHEAD))
+        };
         self.token.is_none() && self.invalidated.iter().any(bars)
     }
 
@@ -182,7 +185,7 @@ impl Record {
     }
 
     pub(super) fn lease(&mut self, holder: &str, now: Duration) {
-        self.lease = Some(Lease { holder: holder.to_owned(), until: millis(now + LEASE) });
+        self.lease = Some(Lease { holder: holder.to_owned(), until: millis(now.saturating_add(LEASE)) });
     }
 
     /// Ends the lease of this holder; whether it was still his.
@@ -194,12 +197,13 @@ impl Record {
     pub(super) fn invalidate(&mut self, names: &NameKey, token: &AccessToken, now: Duration) {
         self.invalidated.retain(|invalidated| Duration::from_millis(invalidated.until) > now);
         let fingerprint = names.fingerprint(token.secret());
-        let left = token.expires_in().map_or(INVALIDATED, |life| life.saturating_sub(token.age()) + LEASE);
+        let left =
+            token.expires_in().map_or(INVALIDATED, |life| life.saturating_sub(token.age()).saturating_add(LEASE));
         if !self.invalidated.iter().any(|invalidated| invalidated.fingerprint == fingerprint) {
             if self.invalidated.len() >= MOST_INVALIDATED {
                 self.invalidated.remove(0);
             }
-            self.invalidated.push(Invalidated { fingerprint, until: millis(now + left), again: false });
+            self.invalidated.push(Invalidated { fingerprint, until: millis(now.saturating_add(left)), again: false });
         }
         self.token.take_if(|stored| stored.secret.as_str() == token.secret());
     }
@@ -241,7 +245,7 @@ impl Record {
             ErrorKind::Throttled | ErrorKind::Unavailable => error.status().is_some_and(|status| status != 429),
             ErrorKind::Contract => false,
         };
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10));
+        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures));
         let shared = match provider_says {
             true if error.names_a_time() => pause,
             // All of the fleet together ask no more often than one of them would, nor does one that has just started.
@@ -249,7 +253,7 @@ impl Record {
                 let last = self.pause.as_ref().filter(|last| error.retry_after().is_none() && last.is_rejection());
                 pause.max(last.map_or(Duration::ZERO, Pause::span))
             }
-            true => doubled.min(LONGEST_SHARED).max(pause / 2),
+            true => doubled.min(LONGEST_SHARED).max(pause.mul_f64(0.5)),
             false => doubled.min(LONGEST_DOUBTFUL),
         };
         self.failures = self.failures.saturating_add(1);
@@ -288,11 +292,11 @@ impl Token {
     /// Whether it is to be served, less the margin that a cache has too. Of one whose life is yet to begin nobody knows when it
     /// ends: the store's clock was set back.
     fn lives(&self, now: Duration, assumed_lifetime: Duration) -> bool {
-        if self.began > millis(now + AHEAD) {
+        if self.began > millis(now.saturating_add(AHEAD)) {
             return false;
         }
         let margin = margin(self.expires_in.map_or(assumed_lifetime, Duration::from_millis));
-        millis(now + margin) < self.end(assumed_lifetime)
+        millis(now.saturating_add(margin)) < self.end(assumed_lifetime)
     }
 
     fn end(&self, assumed_lifetime: Duration) -> u64 {
@@ -310,7 +314,7 @@ impl Pause {
     fn new(error: &Error, named: bool, now: Duration, span: Duration) -> Self {
         Self {
             began: millis(now),
-            until: millis(now + span),
+            until: millis(now.saturating_add(span)),
             kind: error.kind().name().to_owned(),
             message: error.to_string(),
             provider: error.provider().map(str::to_owned),
@@ -351,7 +355,7 @@ struct Length(usize);
 
 impl io::Write for Length {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
+        self.0 = self.0.saturating_add(bytes.len());
         Ok(bytes.len())
     }
 

@@ -11,7 +11,7 @@ use super::{
     keys::KeyRing,
     record::{LEASE, Record, Want},
 };
-use crate::{AccessToken, Error, TokenEndpoint, clock::Moment};
+use crate::{AccessToken, Error, TokenEndpoint, clock::Moment, endpoint::token_name};
 
 /// Where a flight gets its token.
 #[derive(Debug)]
@@ -88,12 +88,12 @@ struct Reading {
 impl Reading {
     /// What it shows by now, at least. A machine that was suspended meanwhile takes it for earlier, and so tokens for older.
     fn earliest(self) -> Duration {
-        self.now + Moment::now().monotonic_since(self.came)
+        self.now.saturating_add(Moment::now().monotonic_since(self.came))
     }
 
     /// The same at most.
     fn latest(self) -> Duration {
-        self.now + Moment::now().since(self.asked)
+        self.now.saturating_add(Moment::now().since(self.asked))
     }
 }
 
@@ -115,8 +115,8 @@ const PATIENCE: Duration = LEASE.saturating_mul(2);
 
 impl SharedStore {
     /// Whether the tokens of this endpoint can be shared.
-    pub(crate) fn can_share(&self, endpoint: &dyn TokenEndpoint) -> bool {
-        endpoint.token_name(self.0.keys.load().names()).is_some()
+    pub(crate) fn can_share(&self, endpoint: &dyn TokenEndpoint) -> Result<bool, Error> {
+        Ok(token_name(endpoint, self.0.keys.load().names())?.is_some())
     }
 
     /// A token that another instance got, or the duty to make the exchange. `want` is asked anew each time that it looks, and
@@ -150,13 +150,13 @@ impl SharedStore {
         &self,
         endpoint: &dyn TokenEndpoint,
         want: &Want,
-        waiting: Option<(TokenName, Seen)>,
+        waiting: Option<Box<(TokenName, Seen)>>,
         impatient: bool,
     ) -> Looked {
         let found = |obtained| Looked::Found(Box::new(obtained));
         let keys = self.0.keys.load_full();
         let mut id = [0; 16];
-        let (Some(name), Ok(())) = (endpoint.token_name(keys.names()), rand::fill(&mut id)) else {
+        let (Ok(Some(name)), Ok(())) = (token_name(endpoint, keys.names()), rand::fill(&mut id)) else {
             return found(unavailable(None));
         };
         let holder = BASE64_URL_SAFE_NO_PAD.encode(id);
@@ -204,7 +204,7 @@ impl SharedStore {
                     found(Obtained::Exchange(Lease { name: "lease", teller: Some(Box::new(teller)) }))
                 }
                 None if barred || impatient => found(alone(holder, Some(seen))),
-                None => Looked::Busy(Some((name, seen))),
+                None => Looked::Busy(Some(Box::new((name, seen)))),
             };
         }
         // A crowd, each of whom got on.
@@ -313,7 +313,7 @@ impl Inner {
 enum Looked {
     Found(Box<Obtained>),
     /// Somebody else is asking; and what is there meanwhile.
-    Busy(Option<(TokenName, Seen)>),
+    Busy(Option<Box<(TokenName, Seen)>>),
 }
 
 fn unavailable(teller: Option<Teller>) -> Obtained {

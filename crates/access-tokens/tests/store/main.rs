@@ -11,6 +11,8 @@
 
 mod away;
 mod others;
+mod panics;
+mod rotated;
 mod sealed;
 #[path = "../support/mod.rs"]
 mod support;

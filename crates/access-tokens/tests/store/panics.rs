@@ -1,0 +1,121 @@
+//! Neither a store's clock nor what users give us brings a panic to who asks for a token.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use access_tokens::{
+    AccessToken, Error, ErrorKind, Exchange, TokenCache, TokenEndpoint,
+    store::{KeyRing, NameKey, SharedStore, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+    testing::{FixedEndpoint, MemoryStore, ScriptedEndpoint},
+};
+use tokio::time::sleep;
+
+use crate::{LIFETIME, instance, keys, token};
+
+/// Its clock shows this, whatever the time.
+#[derive(Debug, Clone)]
+struct Stopped(MemoryStore, Duration);
+
+impl TokenStore for Stopped {
+    fn get<'a>(&'a self, name: &'a str) -> StoreAnswer<'a, Stored> {
+        Box::pin(async move { Ok(Stored { now: self.1, ..self.0.get(name).await? }) })
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        value: &'a [u8],
+        ttl: Duration,
+    ) -> StoreAnswer<'a, Swap> {
+        Box::pin(async move {
+            Ok(match self.0.compare_and_set(name, expected, value, ttl).await? {
+                Swap::Changed(stored) => Swap::Changed(Stored { now: self.1, ..stored }),
+                Swap::Done => Swap::Done,
+            })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_of_any_value_is_as_good_as_no_store_at_least() {
+    let times = [
+        Duration::ZERO,
+        Duration::from_millis(1),
+        Duration::from_millis(u64::MAX),
+        Duration::from_secs(u64::MAX),
+        Duration::MAX - Duration::from_secs(5),
+        Duration::MAX,
+    ];
+    for now in times {
+        let stopped = Stopped(MemoryStore::new(), now);
+        SharedStore::new(stopped.clone(), keys()).check().await.unwrap();
+        let tokens = ["one", "two", "three", "four", "five"].map(token);
+        let endpoint = tokens.into_iter().fold(ScriptedEndpoint::new(), ScriptedEndpoint::then);
+        let cache = instance(endpoint.clone(), stopped.clone());
+        let refused = cache.token().await.unwrap().to_owned();
+        assert_eq!(refused.secret(), "one", "{now:?}");
+        cache.invalidate(&refused);
+        cache.token().await.unwrap();
+        sleep(Duration::from_secs(10)).await;
+        assert_ne!(instance(endpoint.clone(), stopped.clone()).token().await.unwrap().secret(), "one", "{now:?}");
+        sleep(LIFETIME).await;
+        cache.token().await.unwrap();
+
+        let fails = Error::new(ErrorKind::Unavailable, "fails").with_status(500);
+        let stopped = Stopped(MemoryStore::new(), now);
+        for _ in 0..2 {
+            let error =
+                instance(ScriptedEndpoint::new().then(fails.clone()), stopped.clone()).token().await.unwrap_err();
+            assert_eq!(error.status(), Some(500), "{now:?}: {error}");
+        }
+    }
+}
+
+/// Panics when it is asked for its name, from then on.
+#[derive(Debug, Clone)]
+struct Unnameable(FixedEndpoint, Arc<AtomicBool>);
+
+impl TokenEndpoint for Unnameable {
+    fn provider(&self) -> &str {
+        "unnameable"
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        self.0.exchange()
+    }
+
+    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+        assert!(!self.1.load(Ordering::Relaxed), "planted");
+        self.0.token_name(names)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_panics_when_asked_for_its_name_is_refused_and_later_not_shared() {
+    let panics = Arc::new(AtomicBool::new(true));
+    let token = AccessToken::new("own").unwrap().with_expires_in(LIFETIME);
+    let endpoint = Unnameable(FixedEndpoint::from(token), panics.clone());
+    let builder = || TokenCache::builder(endpoint.clone()).store(SharedStore::new(MemoryStore::new(), keys()));
+    for error in [builder().build().unwrap_err(), builder().build_blocking().unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Contract);
+        assert_eq!(error.to_string(), "the token endpoint panicked when asked for the name of its tokens");
+    }
+    panics.store(false, Ordering::Relaxed);
+    let cache = builder().build().unwrap();
+    panics.store(true, Ordering::Relaxed);
+    assert_eq!(cache.token().await.unwrap().secret(), "own");
+}
+
+#[test]
+fn keys_whose_reading_panics_are_refused() {
+    let store = SharedStore::new(MemoryStore::new(), keys());
+    let read = || -> Result<KeyRing, Error> { panic!("planted") };
+    let error = store.watch_keys(["nowhere"], read).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Configuration, "reading keys panicked"));
+}
