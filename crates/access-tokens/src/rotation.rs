@@ -31,6 +31,11 @@ use crate::{
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Where it rejects both, the exchange fails, and the next one is made with the new one alone: no exchange takes more than two
+/// requests.
+///
+/// What the old one brings meanwhile is this instance's alone: a [`SharedStore`](crate::store::SharedStore) holds the tokens of the
+/// new one.
 /// use access_tokens::{Error, ErrorKind, RotatingEndpoint, TokenCache, onence};
 /// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
 /// # let base_url = sandbox.onence_base_url();
@@ -193,14 +198,11 @@ impl Shared {
                 Ok(token)
             }
             // It is no better, so there is no reason to try it again. That it worked until now can mean that the provider has gone
-            // over to the new one between the two.
+            // over to the new one between the two; the next attempt finds that out, and not a third request in a row, which may
+            // lock an account.
             Err(of_proven) if of_proven.kind() == ErrorKind::Credentials => {
                 self.lock().forget(&proven);
-                let outcome = newest.exchange().await;
-                if outcome.is_ok() {
-                    self.lock().works(newest);
-                }
-                outcome
+                Err(error)
             }
             // Nothing is known of either then, but that the server asks to wait, or can't be reached.
             Err(of_proven) => Err(of_proven),

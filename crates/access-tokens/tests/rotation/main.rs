@@ -232,39 +232,60 @@ async fn an_old_credential_that_is_rejected_too_is_forgotten() {
     for _ in 0..2 {
         endpoint.exchange().await.unwrap_err();
     }
-    assert_eq!(provider.asked_with(), ["new", "old", "new", "new"]);
+    assert_eq!(provider.asked_with(), ["new", "old", "new"]);
 }
 
+/// Whoever takes rejections for an attack counts them: the third in a row isn't sent at once.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_goes_over_to_the_new_credential_midway_fails_nobody() {
+async fn a_provider_that_goes_over_to_the_new_credential_midway_is_asked_again_within_a_second() {
     let provider = Provider::taking("old");
     let endpoint = provider.endpoint();
-    endpoint.exchange().await.unwrap();
+    let cache = cache(&endpoint);
+    cache.token().await.unwrap();
     provider.write(&endpoint, "new").unwrap();
     *provider.0.latency.lock().unwrap() = Duration::from_secs(2);
     provider.asked_with();
-    let exchange = tokio::spawn({
-        let endpoint = endpoint.clone();
-        async move { endpoint.exchange().await.map(|token| token.secret().to_owned()) }
+    sleep(Duration::from_secs(100)).await;
+    let call = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.token().await.map(|token| token.secret().to_owned()) }
     });
     // After the first answer, and before the second.
     sleep(Duration::from_secs(3)).await;
     provider.take_only("new");
-    assert_eq!(exchange.await.unwrap().unwrap(), "new-1");
-    assert_eq!(provider.asked_with(), ["new", "old", "new"]);
+    assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Credentials);
+    assert_eq!(provider.asked_with(), ["new", "old"]);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cache.token().await.unwrap().secret(), "new-1");
+    assert_eq!(provider.asked_with(), ["new"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_asks_to_wait_isnt_asked_again_with_the_old_credential() {
-    let provider = Provider::taking("old");
-    let endpoint = provider.endpoint();
-    endpoint.exchange().await.unwrap();
-    provider.write(&endpoint, "new").unwrap();
-    for kind in [ErrorKind::Throttled, ErrorKind::Request, ErrorKind::Contract] {
+async fn another_credential_is_tried_where_it_may_do_better() {
+    let of = |kind| Error::new(kind, "no");
+    // (what the new credential came to, whether the old one is tried)
+    let cases = [
+        (of(ErrorKind::Credentials), true),
+        // TLS refused the client certificate, or the key can't sign.
+        (of(ErrorKind::Configuration), true),
+        // The same, where the refusal was lost.
+        (of(ErrorKind::Unavailable), true),
+        (of(ErrorKind::Unavailable).with_status(503), false),
+        (of(ErrorKind::Unavailable).with_status(400), false),
+        (of(ErrorKind::Throttled).with_status(429), false),
+        (of(ErrorKind::Request), false),
+        (of(ErrorKind::Contract), false),
+    ];
+    for (refusal, is_tried) in cases {
+        let provider = Provider::taking("old");
+        let endpoint = provider.endpoint();
+        endpoint.exchange().await.unwrap();
+        provider.write(&endpoint, "new").unwrap();
         provider.asked_with();
-        *provider.0.refusal.lock().unwrap() = Some(Error::new(kind, "no"));
-        assert_eq!(endpoint.exchange().await.unwrap_err().kind(), kind);
-        assert_eq!(provider.asked_with(), ["new"]);
+        *provider.0.refusal.lock().unwrap() = Some(refusal.clone());
+        assert_eq!(endpoint.exchange().await.is_ok(), is_tried, "{refusal:?}");
+        let expected: &[_] = if is_tried { &["new", "old"] } else { &["new"] };
+        assert_eq!(provider.asked_with(), expected, "{refusal:?}");
     }
 }
 
