@@ -427,7 +427,7 @@ impl Core {
                     (Settled::Failed { error, pause, .. }, _) => Told::Failed(error, *pause),
                     _ => Told::Nothing,
                 };
-                store.tell(lease, told, self.policy.assumed_lifetime).await;
+                store.tell(&self.endpoint, lease, told, self.policy.assumed_lifetime).await;
             }
             let Settled::Outdated { pause, .. } = settled else { return };
             self.pause(pause).await;

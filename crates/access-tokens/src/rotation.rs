@@ -5,13 +5,16 @@ mod files;
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 pub(crate) use self::files::{Files, Watched};
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
-    endpoint::{Rotation, Rotations},
+    endpoint::{Rotation, Rotations, caught_call, exchange, provider_of},
     store::{NameKey, TokenName},
 };
 
@@ -28,14 +31,14 @@ use crate::{
 /// last that did is kept: where the provider rejects the new one, because it doesn't know that yet or because a file was cut off,
 /// the same exchange is made with the old one. That needs time for both: a
 /// [`Policy::exchange_timeout`](crate::Policy::exchange_timeout) of twice the [`Transport`](crate::Transport)'s, as it is if not set.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Where it rejects both, the exchange fails, and the next one is made with the new one alone: no exchange takes more than two
 /// requests.
 ///
 /// What the old one brings meanwhile is this instance's alone: a [`SharedStore`](crate::store::SharedStore) holds the tokens of the
 /// new one.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use access_tokens::{Error, ErrorKind, RotatingEndpoint, TokenCache, onence};
 /// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
 /// # let base_url = sandbox.onence_base_url();
@@ -71,10 +74,17 @@ struct Shared {
 }
 
 struct Clients {
-    newest: Arc<dyn TokenEndpoint>,
+    newest: Client,
     /// The last that worked, until the newest has, or it fails too.
-    proven: Option<Arc<dyn TokenEndpoint>>,
+    proven: Option<Client>,
     newest_is_proven: bool,
+}
+
+#[derive(Clone)]
+struct Client {
+    endpoint: Arc<dyn TokenEndpoint>,
+    /// Until another is the newest, for good.
+    in_use: Arc<AtomicBool>,
 }
 
 impl RotatingEndpoint {
@@ -150,11 +160,15 @@ impl Shared {
     fn new<E: TokenEndpoint + 'static>(
         build: impl Fn() -> Result<E, Error> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, Error> {
-        let newest: Arc<dyn TokenEndpoint> = Arc::new(build()?);
+        let build = move || {
+            let panicked = || Err(Error::new(ErrorKind::Configuration, "building a token endpoint panicked"));
+            caught_call(|| Ok(Arc::new(build()?) as Arc<dyn TokenEndpoint>)).unwrap_or_else(panicked)
+        };
+        let newest = build()?;
         Ok(Arc::new(Self {
-            provider: newest.provider().to_owned(),
-            build: Box::new(move || Ok(Arc::new(build()?))),
-            clients: Mutex::new(Clients { newest, proven: None, newest_is_proven: false }),
+            provider: provider_of(&newest)?,
+            build: Box::new(build),
+            clients: Mutex::new(Clients { newest: Client::new(newest), proven: None, newest_is_proven: false }),
             building: Mutex::default(),
             rotations: Rotations::default(),
         }))
@@ -162,9 +176,10 @@ impl Shared {
 
     fn rotate(&self) -> Result<(), Error> {
         let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = (self.build)()?;
+        let newest = Client::new((self.build)()?);
         let mut clients = self.lock();
         let last = std::mem::replace(&mut clients.newest, newest);
+        last.in_use.store(false, Ordering::Release);
         if std::mem::take(&mut clients.newest_is_proven) {
             clients.proven = Some(last);
         }
@@ -179,7 +194,7 @@ impl Shared {
             let clients = self.lock();
             (clients.newest.clone(), clients.proven.clone())
         };
-        let error = match newest.exchange().await {
+        let error = match newest.exchange(&self.provider).await {
             Ok(token) => {
                 self.lock().works(newest);
                 return Ok(token);
@@ -187,7 +202,7 @@ impl Shared {
             Err(error) => error,
         };
         let Some(proven) = proven.filter(|_| may_be_the_credential(&error)) else { return Err(error) };
-        match proven.exchange().await {
+        match proven.exchange(&self.provider).await {
             Ok(token) => {
                 tracing::warn!(
                     provider = self.provider,
@@ -214,10 +229,25 @@ impl Shared {
     }
 }
 
+impl Client {
+    fn new(endpoint: Arc<dyn TokenEndpoint>) -> Self {
+        Self { endpoint, in_use: Arc::new(AtomicBool::new(true)) }
+    }
+
+    async fn exchange(&self, provider: &str) -> Result<AccessToken, Error> {
+        let token = exchange(&self.endpoint, provider).await?;
+        Ok(token.with_client(self.in_use.clone()))
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.endpoint, &other.endpoint)
+    }
+}
+
 impl Clients {
     /// A client that may have been replaced while it was in use.
-    fn works(&mut self, client: Arc<dyn TokenEndpoint>) {
-        if Arc::ptr_eq(&self.newest, &client) {
+    fn works(&mut self, client: Client) {
+        if self.newest.is(&client) {
             self.newest_is_proven = true;
             self.proven = None;
         } else if !self.newest_is_proven {
@@ -225,8 +255,8 @@ impl Clients {
         }
     }
 
-    fn forget(&mut self, client: &Arc<dyn TokenEndpoint>) {
-        self.proven.take_if(|proven| Arc::ptr_eq(proven, client));
+    fn forget(&mut self, client: &Client) {
+        self.proven.take_if(|proven| proven.is(client));
     }
 }
 
@@ -255,12 +285,13 @@ impl TokenEndpoint for RotatingEndpoint {
 
     fn token_name(&self, names: &NameKey) -> Option<TokenName> {
         let newest = self.shared.lock().newest.clone();
-        newest.token_name(names)
+        newest.endpoint.token_name(names)
     }
 }
 
 impl fmt::Debug for RotatingEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RotatingEndpoint").field("newest", &self.shared.lock().newest).finish_non_exhaustive()
+        let newest = self.shared.lock().newest.endpoint.clone();
+        f.debug_struct("RotatingEndpoint").field("newest", &newest).finish_non_exhaustive()
     }
 }

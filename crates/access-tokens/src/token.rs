@@ -2,6 +2,10 @@
 
 use std::{
     fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -40,6 +44,8 @@ pub struct AccessToken {
     scopes: Scopes,
     missing_scopes: Scopes,
     user_id: Option<Box<str>>,
+    /// Whether each of the clients that brought it, one around the other, is still the one in use; of those that rotate.
+    in_use: Vec<Arc<AtomicBool>>,
 }
 
 impl AccessToken {
@@ -67,6 +73,7 @@ impl AccessToken {
             scopes: Scopes::none(),
             missing_scopes: Scopes::none(),
             user_id: None,
+            in_use: Vec::new(),
         })
     }
 
@@ -104,6 +111,17 @@ impl AccessToken {
         Self { since, ..self }
     }
 
+    /// It was brought by a client that another can replace, which `in_use` then says.
+    pub(crate) fn with_client(mut self, in_use: Arc<AtomicBool>) -> Self {
+        self.in_use.push(in_use);
+        self
+    }
+
+    /// Whether no other client has taken the place of the one that brought it.
+    pub(crate) fn is_of_client_in_use(&self) -> bool {
+        self.in_use.iter().all(|in_use| in_use.load(Ordering::Acquire))
+    }
+
     /// At least `age` old: not every endpoint knows how long its answer took.
     pub(crate) fn with_least_age(self, age: Duration) -> Self {
         let age = self.age + age.saturating_sub(self.age());
@@ -120,6 +138,7 @@ impl AccessToken {
             scopes: Scopes::none(),
             missing_scopes: Scopes::none(),
             user_id: None,
+            in_use: Vec::new(),
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Record {
     /// How many exchanges failed in a row.
     failures: u32,
     invalidated: Vec<Invalidated>,
+    /// Until then nobody waits for another's exchange: the last one brought what isn't shared.
+    unshared: u64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -137,8 +139,8 @@ impl Record {
         let ends = self.token.iter().map(|token| token.end(assumed_lifetime));
         let ends = ends.chain(self.lease.iter().map(|lease| lease.until));
         let ends = ends.chain(self.pause.iter().map(|pause| pause.until));
-        let ends = ends.chain(self.invalidated.iter().map(|invalidated| invalidated.until));
-        Duration::from_millis(ends.max().unwrap_or_default()).saturating_sub(now) + Duration::from_secs(1)
+        let ends = ends.chain(self.invalidated.iter().map(|invalidated| invalidated.until)).chain([self.unshared]);
+        Duration::from_millis(ends.max().unwrap_or_default()).saturating_sub(now).saturating_add(Duration::from_secs(1))
     }
 
     /// The token that is wanted. The store's clock shows `now` at least, and at most `latest`.
@@ -180,8 +182,12 @@ impl Record {
 
     /// Whether somebody is asking.
     pub(super) fn is_leased(&self, now: Duration) -> bool {
-        let left = |lease: &Lease| Duration::from_millis(lease.until).saturating_sub(now);
-        self.lease.as_ref().is_some_and(|lease| (Duration::from_millis(1)..=LEASE).contains(&left(lease)))
+        self.lease.as_ref().is_some_and(|lease| is_within_a_lease(lease.until, now))
+    }
+
+    /// Whether what exchanges bring isn't shared for now.
+    pub(super) fn is_unshared(&self, now: Duration) -> bool {
+        is_within_a_lease(self.unshared, now)
     }
 
     pub(super) fn lease(&mut self, holder: &str, now: Duration) {
@@ -191,6 +197,11 @@ impl Record {
     /// Ends the lease of this holder; whether it was still his.
     pub(super) fn release(&mut self, holder: &str) -> bool {
         self.lease.take_if(|lease| lease.holder == holder).is_some()
+    }
+
+    /// Takes in that an exchange brought a token that isn't of the client whose name this is.
+    pub(super) fn leave_unshared(&mut self, now: Duration) {
+        self.unshared = millis(now.saturating_add(LEASE));
     }
 
     /// Never hands this token out again, while it may live.
@@ -217,7 +228,7 @@ impl Record {
         now: Duration,
         assumed_lifetime: Duration,
     ) {
-        (self.pause, self.failures) = (None, 0);
+        (self.pause, self.failures, self.unshared) = (None, 0, 0);
         let fingerprint = names.fingerprint(token.secret());
         if let Some(invalidated) = self.invalidated.iter_mut().find(|other| other.fingerprint == fingerprint) {
             invalidated.again = true;
@@ -343,6 +354,13 @@ impl Pause {
         }
         error.with_shared_pause(left)
     }
+}
+
+/// Whether `until` is still to come, and no later than a lease that begins now. What is further off is of before the store's clock
+/// was set back.
+fn is_within_a_lease(until: u64, now: Duration) -> bool {
+    let left = Duration::from_millis(until).saturating_sub(now);
+    (Duration::from_millis(1)..=LEASE).contains(&left)
 }
 
 /// Past the end of any clock counts as that.

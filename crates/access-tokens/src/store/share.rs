@@ -162,7 +162,7 @@ impl SharedStore {
         let holder = BASE64_URL_SAFE_NO_PAD.encode(id);
         let deadline = Moment::now().plus(self.0.timeout);
         let access = Access { keys: &keys, name: &name, assumed_lifetime: want.assumed_lifetime, deadline };
-        let seen = match waiting.filter(|(last, _)| *last == name) {
+        let seen = match waiting.map(|waiting| *waiting).filter(|(last, _)| *last == name) {
             Some((_, seen)) => self.put_back(&access, seen).await,
             None => self.get(&access).await,
         };
@@ -177,7 +177,7 @@ impl SharedStore {
                 return found(Obtained::Token(token));
             }
             let paused = seen.record.pause(want, now);
-            let barred = seen.record.is_barred(now);
+            let barred = seen.record.is_barred(now) || seen.record.is_unshared(now);
             let free = paused.is_none() && !barred && !seen.record.is_leased(now);
             let mut next = seen.record.clone();
             if let Some(held) = want.held.as_ref().filter(|_| want.invalidated) {
@@ -212,11 +212,19 @@ impl SharedStore {
     }
 
     /// Ends a lease, and lets the others have what came of it. Nobody waits for this.
-    pub(crate) async fn tell(&self, lease: Lease, told: Told<'_>, assumed_lifetime: Duration) {
+    pub(crate) async fn tell(
+        &self,
+        endpoint: &dyn TokenEndpoint,
+        lease: Lease,
+        told: Told<'_>,
+        assumed_lifetime: Duration,
+    ) {
         let Some(teller) = lease.teller else { return };
         let Teller { name, holder, mut seen } = *teller;
         // Of now: they may have been changed since the exchange began.
         let keys = self.0.keys.load_full();
+        // And so may the client. The name first: a client that is in use afterwards is the one that gave it.
+        let is_of_name = token_name(endpoint, keys.names()).is_ok_and(|now| now.as_ref() == Some(&name));
         let deadline = Moment::now().plus(2 * self.0.timeout);
         let access = Access { keys: &keys, name: &name, assumed_lifetime, deadline };
         for _ in 0..TRIES {
@@ -230,11 +238,12 @@ impl SharedStore {
             let (now, mut next) = (this.reading.earliest(), this.record.clone());
             let is_ours = next.release(&holder);
             match &told {
+                Told::Token(token) if !(is_of_name && token.is_of_client_in_use()) => next.leave_unshared(now),
                 Told::Token(token) => {
                     let began = now.saturating_sub(token.age());
                     next.offer(keys.names(), token, began, now, assumed_lifetime);
                 }
-                Told::Failed(error, pause) if is_ours => next.fail(error, *pause, now),
+                Told::Failed(error, pause) if is_ours && is_of_name => next.fail(error, *pause, now),
                 Told::Failed(..) | Told::Nothing => {}
             }
             if next == this.record {

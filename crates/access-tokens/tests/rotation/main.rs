@@ -322,6 +322,53 @@ async fn a_credential_that_works_while_it_is_replaced_is_kept() {
     assert_eq!(endpoint.exchange().await.unwrap().secret(), "old-1");
 }
 
+/// Whatever the closure or the endpoint does, who calls gets an error.
+#[tokio::test]
+async fn what_panics_comes_as_an_error() {
+    let panics = Arc::new(AtomicU64::new(1));
+    let build = {
+        let panics = panics.clone();
+        move || match panics.load(Ordering::SeqCst) {
+            0 => FixedEndpoint::new("token"),
+            _ => panic!("planted"),
+        }
+    };
+    let message = "building a token endpoint panicked";
+    let error = RotatingEndpoint::new(build.clone()).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Configuration, message));
+    assert_eq!(RotatingEndpoint::watching(["nowhere"], build.clone()).unwrap_err().to_string(), message);
+    panics.store(0, Ordering::SeqCst);
+    let endpoint = RotatingEndpoint::new(build).unwrap();
+    panics.store(1, Ordering::SeqCst);
+    assert_eq!(endpoint.reload().unwrap_err().to_string(), message);
+    assert_eq!(endpoint.exchange().await.unwrap().secret(), "token", "it goes on with what it had");
+
+    /// What of it panics.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Panics {
+        Provider,
+        Exchange,
+        ItsFuture,
+    }
+    impl TokenEndpoint for Panics {
+        fn provider(&self) -> &str {
+            assert_ne!(*self, Self::Provider);
+            "example"
+        }
+        fn exchange(&self) -> Exchange<'_> {
+            assert_ne!(*self, Self::Exchange);
+            Box::pin(async { panic!("planted") })
+        }
+    }
+    let error = RotatingEndpoint::new(|| Ok(Panics::Provider)).unwrap_err();
+    assert_eq!(error.to_string(), "the token endpoint panicked when asked for its provider");
+    for panics in [Panics::Exchange, Panics::ItsFuture] {
+        let endpoint = RotatingEndpoint::new(move || Ok(panics)).unwrap();
+        let error = endpoint.exchange().await.unwrap_err();
+        assert_eq!(error.to_string(), "the token endpoint of example panicked in an exchange");
+    }
+}
+
 #[test]
 fn of_two_reloads_at_once_the_later_counts() {
     let version = Arc::new(AtomicU64::new(0));
