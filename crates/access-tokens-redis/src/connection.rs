@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -15,16 +16,24 @@ use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     task::AbortHandle,
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
-use crate::error::{self, configuration};
+use crate::{
+    error::{self, configuration},
+    first::first_of,
+};
 
 /// Shorter than any firewall forgets an idle connection in.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// How long connecting to one address may take, login and all: longer than a first packet that is lost. As long may it take to
+/// find the addresses of a name.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Where a server is.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -46,7 +55,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
+        let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
@@ -75,10 +84,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects and logs in. The server has answered then: one that only takes connections doesn't count.
+    /// Connects and logs in. The server has answered then: one that only takes connections doesn't count. All addresses of its
+    /// name are tried beside each other.
     pub(crate) async fn open(address: Address, tls: Option<&TlsConnector>, login: &Login) -> Result<Self, Error> {
         let unreachable = |e| error::unreachable(&address, e);
-        let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(unreachable)?;
+        let tcp = TcpStream::connect(at).await.map_err(unreachable)?;
         // Without them it works too.
         let _ = tcp.set_nodelay(true);
         let _ = SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
@@ -89,6 +99,26 @@ impl Connection {
                     .map_err(|_| configuration(format!("the host of {address} isn't a name that TLS can check")))?;
                 let stream = connector.connect(name, tcp).await.map_err(unreachable)?;
                 Self::over(stream, address, true, login).await
+        let finding = timeout(CONNECT_TIMEOUT, lookup_host((address.host.as_str(), address.port))).await;
+        let found = finding.map_err(|_| error::not_found(&address, CONNECT_TIMEOUT))?;
+        let found = found.map_err(|e| error::unreachable(&address, e))?;
+        first_of(found, |at| {
+            let (address, tls, login) = (address.clone(), tls.cloned(), login.clone());
+            async move {
+                let opening = Self::open_at(at, address.clone(), tls.as_ref(), &login);
+                let opened = timeout(CONNECT_TIMEOUT, opening).await;
+                opened.map_err(|_| error::silent(&address, tls.is_some(), CONNECT_TIMEOUT))?
+            }
+        })
+        .await
+    }
+
+    async fn open_at(
+        at: SocketAddr,
+        address: Address,
+        tls: Option<&TlsConnector>,
+        login: &Login,
+    ) -> Result<Self, Error> {
             }
         }
     }
@@ -143,6 +173,12 @@ impl Connection {
     }
 
     /// One command to a server of a cluster that is about to own its key.
+    /// One command that belongs to connecting.
+    pub(crate) async fn first(&self, command: &Cmd) -> Result<RedisResult<Value>, Error> {
+        let answer = timeout(CONNECT_TIMEOUT, self.send(command)).await;
+        answer.map_err(|_| error::silent(&self.address, self.secure, CONNECT_TIMEOUT))
+    }
+
     pub(crate) async fn send_asking(&self, command: &Cmd) -> RedisResult<Value> {
         let mut multiplexed = self.multiplexed.clone();
         let mut commands = Pipeline::new();

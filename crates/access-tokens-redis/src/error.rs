@@ -71,6 +71,12 @@ pub(crate) fn login(address: &Address, secure: bool, error: RedisError) -> Error
         }
         (Some(condition), _) => condition.error(address),
         (None, None) if is_lost(&error) => unwelcome(address, secure, error),
+/// Nobody said what addresses its name has.
+pub(crate) fn not_found(address: &Address, waited: Duration) -> Error {
+    let seconds = waited.as_secs_f32();
+    unavailable(format!("the name of Redis at {address} isn't resolved within {seconds} s; check this machine's DNS"))
+}
+
         (None, None) => not_redis(address),
     }
 }

@@ -27,6 +27,7 @@
 mod builder;
 mod connection;
 mod error;
+mod first;
 mod link;
 mod script;
 mod servers;

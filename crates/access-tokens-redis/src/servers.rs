@@ -3,30 +3,21 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use access_tokens::{Error, ErrorKind};
 use redis::{RedisResult, Value};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
-};
 use tokio_rustls::TlsConnector;
 
 use crate::{
     connection::{Address, Connection, Login, OnDrop},
     error,
+    first::first_of,
     link::Link,
     script::Call,
 };
 
-/// How long connecting to one server may take, login and all: longer than a first packet that is lost.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long one server is waited for before the next is tried beside it.
-const HEAD_START: Duration = Duration::from_millis(100);
 /// A cluster whose servers agree needs one redirection, or two while a slot is on its way.
 const REDIRECTIONS: usize = 5;
 
@@ -180,36 +171,24 @@ impl Reach {
     }
 
     async fn open(&self, address: Address) -> Result<Connection, Error> {
-        let opening = Connection::open(address.clone(), self.tls.as_ref(), &self.login);
-        timeout(CONNECT_TIMEOUT, opening)
-            .await
-            .map_err(|_| error::silent(&address, self.tls.is_some(), CONNECT_TIMEOUT))?
+        Connection::open(address, self.tls.as_ref(), &self.login).await
     }
 
     /// What this sentinel takes for the master, if that one agrees.
     async fn open_master(&self, sentinel: Address, name: &str, login: &Login) -> Result<Connection, Error> {
-        let until = Instant::now() + CONNECT_TIMEOUT;
-        let asking = async {
-            let connection = Connection::open(sentinel.clone(), self.tls.as_ref(), login).await?;
-            let mut command = redis::cmd("SENTINEL");
-            command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-            let answer = connection.send(&command).await.map_err(|e| error::sentinel(&sentinel, e))?;
-            master_of(&answer).ok_or_else(|| error::unknown_master(&sentinel, name))
-        };
-        let address = timeout_at(until, asking)
-            .await
-            .map_err(|_| error::silent(&sentinel, self.tls.is_some(), CONNECT_TIMEOUT))??;
-        let opening = async {
-            let connection = Connection::open(address.clone(), self.tls.as_ref(), &self.login).await?;
-            match connection.send(&redis::cmd("ROLE")).await {
-                Ok(Value::Array(parts)) if parts.first() != Some(&Value::BulkString(b"master".to_vec())) => {
-                    Err(error::not_master(&address))
-                }
-                // A user need not be allowed to ask; Redis itself refuses what only a master can do.
-                _ => Ok(connection),
+        let connection = Connection::open(sentinel.clone(), self.tls.as_ref(), login).await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+        let answer = connection.first(&command).await?.map_err(|e| error::sentinel(&sentinel, e))?;
+        let address = master_of(&answer).ok_or_else(|| error::unknown_master(&sentinel, name))?;
+        let connection = Connection::open(address.clone(), self.tls.as_ref(), &self.login).await?;
+        match connection.first(&redis::cmd("ROLE")).await? {
+            Ok(Value::Array(parts)) if parts.first() != Some(&Value::BulkString(b"master".to_vec())) => {
+                Err(error::not_master(&address))
             }
-        };
-        timeout_at(until, opening).await.map_err(|_| error::silent(&address, self.tls.is_some(), CONNECT_TIMEOUT))?
+            // A user need not be allowed to ask; Redis itself refuses what only a master can do.
+            _ => Ok(connection),
+        }
     }
 }
 

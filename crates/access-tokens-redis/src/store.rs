@@ -14,7 +14,8 @@ use crate::{
 ///
 /// It connects with the first command, keeps that connection, and connects anew when it is of no use any more: closed, or to a
 /// server that doesn't answer, is no longer the master, or is still loading its data. Connecting takes at most 1.5 s for each
-/// server (several are tried beside each other, 0.1 s apart), and goes on when the command that wanted it is given up, so that a later one finds it
+/// address (several servers, and several addresses of one name, are tried beside each other, 0.1 s apart), and as long to resolve
+/// a name; it goes on when the command that wanted it is given up, so that a later one finds it
 /// done. Commands may come from several tokio runtimes.
 ///
 /// A command that finds its connection closed is sent once more, on a new one; otherwise nothing is repeated. In a cluster,

@@ -15,12 +15,16 @@ use std::{
 /// commas between) has its name.
 pub fn redis_or_skip(skipped: &str) -> bool {
     let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
+    found_or_skip("redis-server", found.is_ok_and(|status| status.success()), skipped)
+}
+
+/// The same of a program that was looked for.
+pub fn found_or_skip(program: &str, found: bool, skipped: &str) -> bool {
     if !found {
         let demanded = std::env::var("ACCESS_TOKENS_DEMAND").unwrap_or_default();
-        let demanded = demanded.split(',').any(|one| one.trim() == "redis-server");
-        assert!(!demanded, "redis-server isn't there, and ACCESS_TOKENS_DEMAND demands it");
-        println!("skipped, because redis-server isn't there: {skipped}");
+        let demanded = demanded.split(',').any(|one| one.trim() == program);
+        assert!(!demanded, "{program} isn't there, and ACCESS_TOKENS_DEMAND demands it");
+        println!("skipped, because {program} isn't there: {skipped}");
     }
     found
 }
