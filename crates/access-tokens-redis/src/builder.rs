@@ -8,7 +8,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::{
-    connection::{Address, Login},
+    connection::{Address, HostOf, Login},
     error::configuration,
     servers::{Layout, Reach, Servers},
     store::RedisStore,
@@ -54,13 +54,16 @@ impl RedisStoreBuilder {
     }
 
     /// The URLs are servers of a cluster: any of them, one at least. The others are learnt from their redirections; with TLS
-    /// they must be announced by a name, or an address, that their certificates have.
+    /// they must be announced by a name, or an address, that their certificates have. Redis announces addresses; names where
+    /// `cluster-announce-hostname` is set on each server, and `cluster-preferred-endpoint-type hostname` (Redis 7 and newer).
     pub fn cluster(self) -> Self {
         Self { cluster: true, ..self }
     }
 
     /// The URLs are sentinels, which know the master by this name. They are asked each time a connection is made. User name,
-    /// password and database are the master's; TLS is for all or none.
+    /// password and database are the master's; TLS is for all or none. With TLS the master must be announced by a name, or an
+    /// address, that its certificate has. Sentinels announce addresses; names where they have `sentinel resolve-hostnames yes`
+    /// and `sentinel announce-hostnames yes` (6.2 and newer), monitor a name, and each server has its own as `replica-announce-ip`.
     pub fn sentinel(self, master: impl Into<String>) -> Self {
         Self { sentinel: Some(master.into()), ..self }
     }
@@ -261,7 +264,8 @@ impl Server {
         };
         let username = Some(url.username()).filter(|name| !name.is_empty()).map(decoded).transpose()?;
         let password = url.password().map(decoded).transpose()?.map(Zeroizing::new);
-        let address = Address { host, port: url.port().unwrap_or(default_port) };
+        let port = url.port().unwrap_or(default_port);
+        let address = Address { host, port, host_of: HostOf::Url };
         Ok(Self { tls, address, username, password, database })
     }
 }

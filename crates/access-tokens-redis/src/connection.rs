@@ -41,6 +41,15 @@ pub(crate) struct Address {
     /// An IPv6 address without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) host_of: HostOf,
+}
+
+/// Who says that a server has such a host: whose settings they are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum HostOf {
+    Url,
+    Sentinel,
+    Cluster,
 }
 
 impl Address {
@@ -48,8 +57,11 @@ impl Address {
     /// as `asked`, the one of the server that was asked.
     pub(crate) fn parse(text: &str, asked: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        let host = if matches!(host, "" | "?") { &asked.host } else { host };
-        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+        let port = port.parse().ok()?;
+        Some(match host {
+            "" | "?" => Self { port, ..asked.clone() },
+            host => Self { host: host.to_owned(), port, host_of: HostOf::Cluster },
+        })
     }
 }
 
@@ -87,18 +99,6 @@ impl Connection {
     /// Connects and logs in. The server has answered then: one that only takes connections doesn't count. All addresses of its
     /// name are tried beside each other.
     pub(crate) async fn open(address: Address, tls: Option<&TlsConnector>, login: &Login) -> Result<Self, Error> {
-        let unreachable = |e| error::unreachable(&address, e);
-        let tcp = TcpStream::connect(at).await.map_err(unreachable)?;
-        // Without them it works too.
-        let _ = tcp.set_nodelay(true);
-        let _ = SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
-        match tls {
-            None => Self::over(tcp, address, false, login).await,
-            Some(connector) => {
-                let name = ServerName::try_from(address.host.clone())
-                    .map_err(|_| configuration(format!("the host of {address} isn't a name that TLS can check")))?;
-                let stream = connector.connect(name, tcp).await.map_err(unreachable)?;
-                Self::over(stream, address, true, login).await
         let finding = timeout(CONNECT_TIMEOUT, lookup_host((address.host.as_str(), address.port))).await;
         let found = finding.map_err(|_| error::not_found(&address, CONNECT_TIMEOUT))?;
         let found = found.map_err(|e| error::unreachable(&address, e))?;
@@ -119,6 +119,18 @@ impl Connection {
         tls: Option<&TlsConnector>,
         login: &Login,
     ) -> Result<Self, Error> {
+        let unreachable = |e| error::unreachable(&address, e);
+        let tcp = TcpStream::connect(at).await.map_err(unreachable)?;
+        // Without them it works too.
+        let _ = tcp.set_nodelay(true);
+        let _ = SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
+        match tls {
+            None => Self::over(tcp, address, false, login).await,
+            Some(connector) => {
+                let name = ServerName::try_from(address.host.clone())
+                    .map_err(|_| configuration(format!("the host of {address} isn't a name that TLS can check")))?;
+                let stream = connector.connect(name, tcp).await.map_err(unreachable)?;
+                Self::over(stream, address, true, login).await
             }
         }
     }
@@ -161,6 +173,12 @@ impl Connection {
         }
     }
 
+    /// One command that belongs to connecting.
+    pub(crate) async fn first(&self, command: &Cmd) -> Result<RedisResult<Value>, Error> {
+        let answer = timeout(CONNECT_TIMEOUT, self.send(command)).await;
+        answer.map_err(|_| error::silent(&self.address, self.secure, CONNECT_TIMEOUT))
+    }
+
     pub(crate) fn is_usable(&self) -> bool {
         !self.given_up.load(Ordering::Relaxed)
     }
@@ -173,12 +191,6 @@ impl Connection {
     }
 
     /// One command to a server of a cluster that is about to own its key.
-    /// One command that belongs to connecting.
-    pub(crate) async fn first(&self, command: &Cmd) -> Result<RedisResult<Value>, Error> {
-        let answer = timeout(CONNECT_TIMEOUT, self.send(command)).await;
-        answer.map_err(|_| error::silent(&self.address, self.secure, CONNECT_TIMEOUT))
-    }
-
     pub(crate) async fn send_asking(&self, command: &Cmd) -> RedisResult<Value> {
         let mut multiplexed = self.multiplexed.clone();
         let mut commands = Pipeline::new();

@@ -7,7 +7,7 @@ use access_tokens::{Error, ErrorKind};
 use redis::{ErrorKind as RedisErrorKind, RedisError, ServerErrorKind};
 use rustls::CertificateError;
 
-use crate::connection::Address;
+use crate::connection::{Address, HostOf};
 
 /// How the user's permissions are to be, in the words of an ACL.
 const PERMISSIONS: &str = "+evalsha +eval +get +set +strlen +time +type, on the keys ~<prefix>:*";
@@ -35,9 +35,7 @@ pub(crate) fn unreachable(address: &Address, error: io::Error) -> Error {
 fn tls_message(address: &Address, error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::NotValidForName)
-        | rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => {
-            format!("the certificate of Redis at {address} is for another name; use that name in the URL")
-        }
+        | rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => another_name(address),
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             format!("the certificate of Redis at {address} has expired; renew it")
         }
@@ -52,8 +50,31 @@ fn tls_message(address: &Address, error: &rustls::Error) -> String {
     }
 }
 
+fn another_name(address: &Address) -> String {
+    let (announced, advice) = match address.host_of {
+        HostOf::Url => ("", "use that name in the URL"),
+        HostOf::Sentinel => (
+            ", as a sentinel announces it,",
+            "set sentinel resolve-hostnames yes and sentinel announce-hostnames yes, and monitor the master by its name; or give the \
+             servers certificates that have their addresses",
+        ),
+        HostOf::Cluster => (
+            ", as the cluster announces it,",
+            "set cluster-announce-hostname and cluster-preferred-endpoint-type hostname on its servers; or give them certificates \
+             that have their addresses",
+        ),
+    };
+    format!("the certificate of Redis at {address}{announced} is for another name; {advice}")
+}
+
 fn refuses_tls(address: &Address) -> String {
     format!("Redis at {address} refuses the TLS connection; if it wants a client certificate, set one")
+}
+
+/// Nobody said what addresses its name has.
+pub(crate) fn not_found(address: &Address, waited: Duration) -> Error {
+    let seconds = waited.as_secs_f32();
+    unavailable(format!("the name of Redis at {address} isn't resolved within {seconds} s; check this machine's DNS"))
 }
 
 /// It took the connection, and then nothing.
@@ -71,12 +92,6 @@ pub(crate) fn login(address: &Address, secure: bool, error: RedisError) -> Error
         }
         (Some(condition), _) => condition.error(address),
         (None, None) if is_lost(&error) => unwelcome(address, secure, error),
-/// Nobody said what addresses its name has.
-pub(crate) fn not_found(address: &Address, waited: Duration) -> Error {
-    let seconds = waited.as_secs_f32();
-    unavailable(format!("the name of Redis at {address} isn't resolved within {seconds} s; check this machine's DNS"))
-}
-
         (None, None) => not_redis(address),
     }
 }

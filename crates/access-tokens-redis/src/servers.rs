@@ -11,7 +11,7 @@ use redis::{RedisResult, Value};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    connection::{Address, Connection, Login, OnDrop},
+    connection::{Address, Connection, HostOf, Login, OnDrop},
     error,
     first::first_of,
     link::Link,
@@ -196,34 +196,7 @@ fn master_of(answer: &Value) -> Option<Address> {
     let Value::Array(parts) = answer else { return None };
     let [Value::BulkString(host), Value::BulkString(port)] = parts.as_slice() else { return None };
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
-    Some(Address { host: text(host)?, port: text(port)?.parse().ok()? })
-}
-
-/// The first that succeeds. One that fails or is slow has the next begin, and is still waited for.
-async fn first_of<F>(addresses: Vec<Address>, open: impl Fn(Address) -> F) -> Result<Connection, Error>
-where
-    F: Future<Output = Result<Connection, Error>> + Send + 'static,
-{
-    let mut addresses = addresses.into_iter().peekable();
-    let mut attempts = JoinSet::new();
-    let mut failure: Option<Error> = None;
-    loop {
-        if let Some(address) = addresses.next() {
-            attempts.spawn(open(address));
-        }
-        let ended = match addresses.peek() {
-            Some(_) => timeout(HEAD_START, attempts.join_next()).await,
-            None => Ok(attempts.join_next().await),
-        };
-        match ended {
-            Ok(Some(Ok(Ok(connection)))) => return Ok(connection),
-            // A wrong setting says more than a server that is away.
-            Ok(Some(Ok(Err(e)))) if failure.is_none() || e.kind() == ErrorKind::Configuration => failure = Some(e),
-            Ok(None) => break,
-            Ok(Some(_)) | Err(_) => {}
-        }
-    }
-    Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "connecting to Redis was interrupted")))
+    Some(Address { host: text(host)?, port: text(port)?.parse().ok()?, host_of: HostOf::Sentinel })
 }
 
 /// The slot of a key in a cluster: CRC-16 (XMODEM) of what is in its first pair of braces, of which ours have one.

@@ -10,7 +10,7 @@ use access_tokens_redis::{RedisStore, RedisStoreBuilder};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use support::{RedisServer, free_port, redis_or_skip};
+use support::{RedisServer, free_port, redis_or_skip, until};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -40,6 +40,11 @@ struct TlsServer {
 }
 
 fn start(authority: &Issuer, name: &str, clients: &str) -> TlsServer {
+    start_with(authority, name, clients, &[])
+}
+
+/// With further arguments; the first may be a text of settings.
+fn start_with(authority: &Issuer, name: &str, clients: &str, arguments: &[&str]) -> TlsServer {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = issued(authority, name);
     let file = |name: &str, text: &str| {
@@ -52,7 +57,12 @@ fn start(authority: &Issuer, name: &str, clients: &str) -> TlsServer {
     let port = free_port();
     let files = ["--tls-ca-cert-file", &root, "--tls-cert-file", &certificate, "--tls-key-file", &key];
     let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", clients];
-    let server = RedisServer::start_with(&[&tls[..], &files[..]].concat());
+    let (settings, arguments) = match arguments {
+        [settings, arguments @ ..] if !settings.starts_with("--") => (Some(file("settings", settings)), arguments),
+        arguments => (None, arguments),
+    };
+    let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+    let server = RedisServer::start_with(&[&settings[..], arguments, &tls[..], &files[..]].concat());
     TlsServer { server, port, _folder: folder }
 }
 
@@ -185,4 +195,57 @@ async fn is_closed_after_the_handshake() {
     let message =
         format!("Redis at localhost:{port} refuses the TLS connection; if it wants a client certificate, set one");
     assert_eq!(refused(store).await, message);
+}
+
+/// An authority's certificates that have a name and no address, as public ones do, and servers that are announced by address.
+#[tokio::test]
+async fn says_how_servers_are_announced_by_the_name_that_their_certificate_has() {
+    if !redis_or_skip("what is said of servers that are announced by address") {
+        return;
+    }
+    let authority = authority();
+    let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--tls-replication", "yes"];
+    let servers = [(); 2].map(|()| start_with(&authority, "localhost", "no", &cluster));
+    let [first, second] = &servers;
+    let id = second.server.command(&["CLUSTER", "MYID"]).text();
+    first.server.command(&["CLUSTER", "MEET", "127.0.0.1", &second.port.to_string()]);
+    second.server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    until("that the first knows whose the slots are", || {
+        let nodes = first.server.command(&["CLUSTER", "NODES"]).text();
+        let info = first.server.command(&["CLUSTER", "INFO"]).text();
+        nodes.contains(&id) && nodes.contains(" 0-16383") && info.contains("cluster_state:ok")
+    });
+    let store = || first.store("localhost").cluster().add_roots_pem(authority.pem());
+    let message = format!(
+        "the certificate of {}, as the cluster announces it, is for another name; set cluster-announce-hostname and \
+         cluster-preferred-endpoint-type hostname on its servers; or give them certificates that have their addresses",
+        second.at("127.0.0.1")
+    );
+    assert_eq!(refused(store()).await, message);
+    for server in &servers {
+        server.server.command(&["CONFIG", "SET", "cluster-announce-hostname", "localhost"]);
+        server.server.command(&["CONFIG", "SET", "cluster-preferred-endpoint-type", "hostname"]);
+    }
+    until("that the first knows the name of the second", || {
+        let nodes = first.server.command(&["CLUSTER", "NODES"]).text();
+        nodes.lines().any(|line| line.starts_with(&id) && line.contains(",localhost"))
+    });
+    get(store()).await.unwrap();
+
+    let master = start(&authority, "localhost", "no");
+    let sentinel = |host: &str, names: &str| {
+        let names = format!("sentinel resolve-hostnames {names}\nsentinel announce-hostnames {names}\n");
+        let settings = format!("{names}sentinel monitor main {host} {} 1\n", master.port);
+        start_with(&authority, "localhost", "no", &[&settings, "--sentinel"])
+    };
+    let by_address = sentinel("127.0.0.1", "no");
+    let store = |sentinel: &TlsServer| sentinel.store("localhost").sentinel("main").add_roots_pem(authority.pem());
+    let message = format!(
+        "the certificate of {}, as a sentinel announces it, is for another name; set sentinel resolve-hostnames yes and \
+         sentinel announce-hostnames yes, and monitor the master by its name; or give the servers certificates that have \
+         their addresses",
+        master.at("127.0.0.1")
+    );
+    assert_eq!(refused(store(&by_address)).await, message);
+    get(store(&sentinel("localhost", "yes"))).await.unwrap();
 }
