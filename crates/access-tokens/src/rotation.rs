@@ -102,7 +102,7 @@ impl RotatingEndpoint {
     /// handle. `build`, which reads them, is called at once, and then on a thread that may block but that all endpoints of this
     /// process share: it is to read what is near.
     ///
-    /// A change counts once it was seen the same twice in a row, a quarter of a second apart. Where building fails, the log says
+    /// A change counts once it was seen the same twice in a row, a quarter of a second apart and with nothing written in between. Where building fails, the log says
     /// so once, the old client goes on, and another attempt follows every ten seconds.
     ///
     /// # Errors

@@ -132,7 +132,7 @@ impl SharedStore {
     /// Takes the keys of `read` now, and again whenever the content of one of these files has changed, for as long as there is a
     /// handle. Other files take the place of those that were watched before.
     ///
-    /// A change counts once it was seen the same twice in a row, a quarter of a second apart. `read` is called on a thread that
+    /// A change counts once it was seen the same twice in a row, a quarter of a second apart and with nothing written in between. `read` is called on a thread that
     /// may block but that all watched files of this process share. Where it fails, the log says so once, the keys stay as they
     /// were, and another attempt follows every ten seconds.
     ///

@@ -5,11 +5,12 @@
 
 use std::{
     error::Error as _,
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use aws_lc_rs::digest;
@@ -38,14 +39,21 @@ type Changed = Box<dyn Fn() -> Result<(), Error> + Send + Sync>;
 
 struct Looks {
     /// What `changed` was last called for.
-    applied: Seen,
+    applied: Content,
     last: Seen,
     /// How many looks ago it failed.
     failed: Option<u32>,
 }
 
 /// A digest of each file; none of one that can't be read.
-type Seen = Vec<Option<Vec<u8>>>;
+type Content = Vec<Option<Vec<u8>>>;
+
+#[derive(PartialEq)]
+struct Seen {
+    content: Content,
+    /// When each was last written to. Who writes in place begins with an empty file, which looks the same each time.
+    written: Vec<Option<SystemTime>>,
+}
 
 /// What the thread looks at. It runs while there is anything.
 static WATCHED: Mutex<Vec<Weak<Watched>>> = Mutex::new(Vec::new());
@@ -58,7 +66,7 @@ impl Files {
     /// Calls `changed` when they are no longer as they were, until the last handle is dropped.
     pub(crate) fn watch(self, changed: Changed) -> Result<Arc<Watched>, Error> {
         let Self { paths, seen } = self;
-        let looks = Mutex::new(Looks { applied: seen.clone(), last: seen, failed: None });
+        let looks = Mutex::new(Looks { applied: seen.content.clone(), last: seen, failed: None });
         let watched = Arc::new(Watched { paths, changed, looks });
         let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
         if all.is_empty() {
@@ -76,15 +84,15 @@ impl Watched {
     fn look(&self) {
         let seen = look(&self.paths);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = seen == looks.applied;
+        let again = seen.content == looks.applied;
         // A change counts once it is seen twice: until then somebody may be writing.
         let due = if again { looks.failed.is_some_and(|ago| ago >= RETRY) } else { seen == looks.last };
-        looks.last = seen.clone();
+        looks.last = seen;
         if !due {
             looks.failed = looks.failed.map(|ago| ago + 1);
             return;
         }
-        looks.applied = seen;
+        looks.applied = looks.last.content.clone();
         let outcome = catch_unwind(AssertUnwindSafe(&self.changed))
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Configuration, "reading changed files panicked")));
         looks.failed = outcome.is_err().then_some(0);
@@ -123,5 +131,6 @@ fn look(paths: &[PathBuf]) -> Seen {
         let content = read_regular(path).ok()?;
         Some(digest::digest(&digest::SHA256, &content).as_ref().to_vec())
     };
-    paths.iter().map(digest).collect()
+    let written = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
+    Seen { content: paths.iter().map(digest).collect(), written: paths.iter().map(written).collect() }
 }
