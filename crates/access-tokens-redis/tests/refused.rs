@@ -3,11 +3,17 @@
 
 mod support;
 
-use std::{error::Error as _, io::Write, net::TcpListener, thread, time::Duration};
+use std::{
+    error::Error as _,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
 
 use access_tokens::{Error, ErrorKind, store::TokenStore};
 use access_tokens_redis::{RedisStore, RedisStoreBuilder};
-use support::{RedisServer, redis_or_skip};
+use support::{RedisServer, redis_or_skip, until};
 
 const SECRET: &str = "planted-password";
 
@@ -186,7 +192,15 @@ async fn a_server_in_need() {
     // No more clients; of those there are one has to go, so that ours comes anew.
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     server.command(&["CONFIG", "SET", "maxclients", "1"]);
-    let _other = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut other = None;
+    until("the only client that there may be", || {
+        // The server need not have seen yet that the one that set this has gone; then it takes no other.
+        other = TcpStream::connect(("127.0.0.1", port)).ok();
+        let mut answer = [0; 5];
+        let asked =
+            other.as_mut().map(|other| other.write_all(b"PING\r\n").and_then(|()| other.read_exact(&mut answer)));
+        asked.is_some_and(|asked| asked.is_ok()) && answer == *b"+PONG"
+    });
     // Its word on that is lost if it closes before we have asked anything.
     let (kind, message) = checked(store.get("a").await.unwrap_err());
     assert_eq!(kind, ErrorKind::Unavailable);
@@ -202,7 +216,7 @@ fn says(text: &'static [u8]) -> u16 {
             let mut client = client.unwrap();
             thread::spawn(move || {
                 let mut buffer = [0; 4096];
-                while let Ok(1..) = std::io::Read::read(&mut client, &mut buffer) {
+                while let Ok(1..) = client.read(&mut buffer) {
                     let _ = client.write_all(text);
                 }
             });
