@@ -9,13 +9,7 @@ mod slot;
 mod sync;
 mod telemetry;
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
@@ -32,7 +26,7 @@ use self::{
 pub use self::{policy::Policy, slot::TokenGuard};
 use crate::{
     AccessToken, Clock, Error, ErrorKind, TokenEndpoint,
-    endpoint::{Listener, caught},
+    endpoint::{Listener, caught_call, exchange, provider_of},
     store::{Lease, Obtained, SharedStore, Told, Want},
 };
 
@@ -316,7 +310,7 @@ impl TokenCacheBuilder {
         let flights = Arc::new(Flights::new(self.policy.clone(), fastrand::Rng::new()));
         let told = flights.clone();
         let listener: Arc<Listener> = Arc::new(move || told.new_credential());
-        if let Some(rotation) = caught_now(|| self.endpoint.rotation()).flatten() {
+        if let Some(rotation) = caught_call(|| self.endpoint.rotation()).flatten() {
             rotation.listen(&listener);
         }
         let provider = provider(&self.endpoint);
@@ -358,7 +352,7 @@ impl Subscription {
 struct Core {
     flights: Arc<Flights>,
     endpoint: Arc<dyn TokenEndpoint>,
-    provider: Box<str>,
+    provider: String,
     clock: Clock,
     policy: Policy,
     store: Option<SharedStore>,
@@ -467,8 +461,7 @@ impl Core {
     /// What one exchange comes to, whatever the endpoint does. Its time-out counts what the machine slept, too.
     async fn outcome(&self, flight: u64) -> Result<AccessToken, Error> {
         let (provider, limit) = (&self.provider, self.policy.exchange_timeout);
-        let mut exchange = pin!(caught(async { self.endpoint.exchange().await }));
-        let failed = |kind, what: String| Err(Error::new(kind, what));
+        let mut exchange = pin!(exchange(&self.endpoint, provider));
         let mut now = self.clock.now();
         let end = now.plus(limit);
         loop {
@@ -479,12 +472,9 @@ impl Core {
                 self.flights.froze(flight);
             }
             return match outcome {
-                Ok(Some(outcome)) => outcome,
-                Ok(None) => {
-                    failed(ErrorKind::Contract, format!("the token endpoint of {provider} panicked in an exchange"))
-                }
+                Ok(outcome) => outcome,
                 Err(_) if !now.reached(end) => continue,
-                Err(_) => failed(ErrorKind::Unavailable, format!("{provider} didn't answer within {limit:?}")),
+                Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("{provider} didn't answer within {limit:?}"))),
             };
         }
     }
@@ -511,13 +501,8 @@ impl Core {
 }
 
 /// What the endpoint calls its provider. Asked once: it isn't ours, and may panic.
-fn provider(endpoint: &dyn TokenEndpoint) -> Box<str> {
-    caught_now(|| endpoint.provider().into()).unwrap_or_else(|| "unknown".into())
-}
-
-/// Calls what isn't ours; `None` if it panics.
-pub(crate) fn caught_now<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
+fn provider(endpoint: &dyn TokenEndpoint) -> String {
+    provider_of(endpoint).unwrap_or_else(|_| "unknown".to_owned())
 }
 
 /// How often an exchange looks at the clock.

@@ -9,7 +9,10 @@ use std::{
 
 use aws_lc_rs::{hmac, rand::SystemRandom};
 
-use crate::{Clock, Error, ErrorKind, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment, store::SharedStore};
+use crate::{
+    Clock, Error, ErrorKind, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment, endpoint::built,
+    store::SharedStore,
+};
 
 /// A bounded set of [`TokenCache`]s, one for each [`TokenKey`]. A clone is a further handle on the same set.
 ///
@@ -99,7 +102,8 @@ impl TokenCaches {
             }
         }
         // Building takes milliseconds, and runs code that isn't ours: not under the lock.
-        let mut builder = TokenCache::builder(build()?).policy(settings.policy.clone()).clock(settings.clock.clone());
+        let mut builder =
+            TokenCache::builder(built(build)?).policy(settings.policy.clone()).clock(settings.clock.clone());
         if let Some(store) = &settings.store {
             builder = builder.store(store.clone());
         }

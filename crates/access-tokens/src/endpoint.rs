@@ -97,6 +97,12 @@ pub(crate) fn caught_call<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
+/// What a closure of a user builds.
+pub(crate) fn built<T>(build: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let panicked = || Err(Error::new(ErrorKind::Configuration, "building a token endpoint panicked"));
+    caught_call(build).unwrap_or_else(panicked)
+}
+
 /// One exchange, whatever the endpoint does.
 pub(crate) async fn exchange(endpoint: &dyn TokenEndpoint, provider: &str) -> Result<AccessToken, Error> {
     let exchange = caught(async { endpoint.exchange().await });

@@ -52,7 +52,7 @@ pub use self::layer::{Bearer, BearerLayer, Replay, ReplayCloned, ReplayEmpty, Re
 pub use self::middleware::BearerMiddleware;
 pub use self::origins::Origins;
 use self::origins::{Origin, Target};
-use crate::{AccessToken, Error, ErrorKind, TokenCache, cache::caught_now};
+use crate::{AccessToken, Error, ErrorKind, TokenCache, endpoint::caught_call};
 
 /// What both go by.
 #[derive(Debug, Clone)]
@@ -129,7 +129,7 @@ impl Rules {
 
 /// A copy of a request, made by code of others; `None` if there is none, or that panics.
 fn copied<T>(copy: impl FnOnce() -> Option<T>) -> Option<T> {
-    caught_now(copy).flatten()
+    caught_call(copy).flatten()
 }
 
 fn put(token: &AccessToken, headers: &mut HeaderMap) {

@@ -14,7 +14,7 @@ use std::{
 pub(crate) use self::files::{Files, Watched};
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
-    endpoint::{Rotation, Rotations, caught_call, exchange, provider_of},
+    endpoint::{Rotation, Rotations, built, exchange, provider_of},
     store::{NameKey, TokenName},
 };
 
@@ -160,10 +160,7 @@ impl Shared {
     fn new<E: TokenEndpoint + 'static>(
         build: impl Fn() -> Result<E, Error> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, Error> {
-        let build = move || {
-            let panicked = || Err(Error::new(ErrorKind::Configuration, "building a token endpoint panicked"));
-            caught_call(|| Ok(Arc::new(build()?) as Arc<dyn TokenEndpoint>)).unwrap_or_else(panicked)
-        };
+        let build = move || built(&build).map(|client| Arc::new(client) as Arc<dyn TokenEndpoint>);
         let newest = build()?;
         Ok(Arc::new(Self {
             provider: provider_of(&newest)?,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use access_tokens::{
-    AccessToken, Error, ErrorKind, Exchange, TokenCache, TokenEndpoint,
+    AccessToken, Error, ErrorKind, Exchange, Rotation, TokenCache, TokenCaches, TokenEndpoint, TokenKey,
     store::{KeyRing, NameKey, SharedStore, StoreAnswer, Stored, Swap, TokenName, TokenStore},
     testing::{FixedEndpoint, MemoryStore, ScriptedEndpoint},
 };
@@ -110,6 +110,65 @@ async fn an_endpoint_that_panics_when_asked_for_its_name_is_refused_and_later_no
     let cache = builder().build().unwrap();
     panics.store(true, Ordering::Relaxed);
     assert_eq!(cache.token().await.unwrap().secret(), "own");
+}
+
+/// What of it panics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Panics {
+    Provider,
+    Rotation,
+    Exchange,
+    ItsFuture,
+}
+
+impl TokenEndpoint for Panics {
+    fn provider(&self) -> &str {
+        assert_ne!(*self, Self::Provider);
+        "example"
+    }
+
+    fn rotation(&self) -> Option<Rotation> {
+        assert_ne!(*self, Self::Rotation);
+        None
+    }
+
+    fn exchange(&self) -> Exchange<'_> {
+        assert_ne!(*self, Self::Exchange);
+        Box::pin(async move {
+            assert_ne!(*self, Self::ItsFuture);
+            AccessToken::new("token")
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_panics_is_an_error_and_a_cache_that_needs_not_ask_it_serves() {
+    // With a builder, and without.
+    for panics in [Panics::Provider, Panics::Rotation, Panics::Exchange, Panics::ItsFuture] {
+        let built = TokenCache::builder(panics).build();
+        if panics == Panics::Provider {
+            let error = built.unwrap_err();
+            assert_eq!(error.to_string(), "the token endpoint panicked when asked for its provider");
+        } else {
+            built.unwrap();
+        }
+        let outcome = TokenCache::new(panics).token().await.map(|token| token.secret().to_owned());
+        match panics {
+            Panics::Provider | Panics::Rotation => assert_eq!(outcome.unwrap(), "token"),
+            Panics::Exchange | Panics::ItsFuture => {
+                let error = outcome.unwrap_err();
+                assert_eq!(error.to_string(), "the token endpoint of example panicked in an exchange");
+            }
+        }
+    }
+    let caches = TokenCaches::new();
+    let key = TokenKey::new("example", "https://id.example", "client", b"secret").unwrap();
+    let build = || -> Result<Panics, Error> { panic!("planted") };
+    let error = caches.get_or_build(key, build).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::Configuration, "building a token endpoint panicked")
+    );
 }
 
 #[test]
