@@ -13,10 +13,12 @@ use crate::{
 /// A store on Redis or Valkey. Cheap to clone, each clone a handle of the same store and its connections.
 ///
 /// It connects with the first command, keeps that connection, and connects anew when it is of no use any more: closed, or to a
-/// server that doesn't answer, is no longer the master, or is still loading its data. Connecting takes at most 1.5 s for each
-/// address (several servers, and several addresses of one name, are tried beside each other, 0.1 s apart), and as long to resolve
-/// a name; it goes on when the command that wanted it is given up, so that a later one finds it
-/// done. Commands may come from several tokio runtimes.
+/// server that doesn't answer, is no longer the master, or is still loading its data. Commands may come from several tokio
+/// runtimes.
+///
+/// Connecting takes at most 1.5 s for each address, and as long to resolve a name. Several servers, and several addresses of one
+/// name, are tried beside each other, 0.1 s apart. It goes on when the command that wanted it is given up, so that a later one
+/// finds it done.
 ///
 /// A command that finds its connection closed is sent once more, on a new one; otherwise nothing is repeated. In a cluster,
 /// commands follow the redirections of its servers, and remember them.

@@ -30,8 +30,11 @@
 //! - An older token never replaces a newer one, and one that was invalidated by any instance isn't handed out again. Where the
 //!   server has no other, each instance asks for itself until that ends.
 //! - Who comes just after an exchange that failed gets its error, instead of failing too. That ends at the time that the server
-//!   named, else after 2.5 s at most, or 1 s if it can be the fault of one machine: then another one asks. Where the provider
-//!   rejects the credentials, it ends with the pause of the one who asked: all together ask no more often than one would.
+//!   named, else after 2.5 s, or half of what its own cache pauses if that is longer, or 1 s if it can be the fault of one machine:
+//!   then another one asks. Where the provider rejects the credentials, it ends with the pause of the one who asked: all together
+//!   ask no more often than one would. All of them come back a little later than that, each by as much as it draws.
+//! - A token stands under the name of the client that brought it. What the old client of a
+//!   [`RotatingEndpoint`](crate::RotatingEndpoint) brings while the new one is rejected isn't shared; nobody waits for it either.
 //! - All times are told by the store's clock; the machines' own needn't agree. Where that clock is set back, as when a replica
 //!   takes over, a token can be taken for younger by as much; one from its future isn't used.
 //! - The store sees keyed hashes and sealed values ([`KeyRing`]), and nothing else. A value that doesn't open, whoever wrote it,
