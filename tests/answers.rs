@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use access_tokens::{Error, ErrorKind, TokenEndpoint, onence, worldline};
+use access_tokens::{Error, ErrorKind, TokenCache, TokenEndpoint, onence, worldline};
 use support::{Server, answer, json, read_request, token_response};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
@@ -342,6 +342,17 @@ fn a_client_works_in_one_runtime_after_another() {
         let exchange = async { tokio::time::timeout(Duration::from_secs(5), client.exchange()).await };
         runtime.block_on(exchange).unwrap().unwrap();
     }
+    // Nor while its thread waits for a token of the same client.
+    let client = Arc::new(client);
+    let (sender, token) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        runtime().block_on(async {
+            client.exchange().await.unwrap();
+            let blocking = TokenCache::builder(client).build_blocking().unwrap();
+            sender.send(blocking.token().is_ok()).unwrap();
+        });
+    });
+    assert_eq!(token.recv_timeout(Duration::from_secs(5)), Ok(true));
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ debug = \"line-tables-only\"
         (
             json(200, page),
             "GET /sims?columns=iccid%2Cstatus&label=a+b&label=c%26d&sort=-activated HTTP/1.1\r\n\
-             accept: application/json\r\nx-request-id: r1\r\nauthorization: Bearer planted\r\n",
+             accept: application/json\r\nx-request-id: r1\r\naccept-encoding: identity\r\nauthorization: Bearer planted\r\n",
             "\r\n\r\n",
             "891 Enabled Some([redacted]) Some(50.9)",
         ),

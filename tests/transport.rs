@@ -16,7 +16,8 @@ use std::{
 };
 
 use access_tokens::{
-    Error, ErrorKind, Identity, Obstacle, TokenCache, TokenEndpoint, Transport, onence, reqwest::Configure,
+    Error, ErrorKind, Identity, Obstacle, RotatingEndpoint, TokenCache, TokenEndpoint, Transport, onence,
+    reqwest::Configure,
 };
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -84,6 +85,7 @@ fn settings_that_wont_do_are_refused_before_anything_is_sent() {
         (Transport::new().proxy("127.0.0.1:1"), "proxy isn't a URL; write it in full, as in http://host:port"),
         (Transport::new().proxy("http://"), "proxy isn't a URL"),
         (Transport::new().add_roots_pem(""), "the root certificates: it is empty"),
+        (Transport::new().configure(|_| panic!("on purpose")), "the closure that configures the HTTP client panicked"),
         (Transport::new().add_roots_pem("nonsense"), "the root certificates: it isn't an X.509 certificate"),
     ];
     for (transport, message) in cases {
@@ -401,6 +403,27 @@ content-length: 30
 {"errorCode":"BadCredentials"}"#;
     let coded = Served { mutual: Some(false), ..tls(&authority) }.start(words).await;
     assert_eq!(secret(&coded, trusting()).await.unwrap_err().kind(), ErrorKind::Credentials);
+}
+
+/// A client certificate that is refused is a credential that is rejected.
+#[tokio::test]
+async fn a_client_certificate_that_is_refused_doesnt_replace_one_that_works() {
+    let authority = authority();
+    let key = KeyPair::generate().unwrap();
+    let signed_by = |authority: &CertifiedIssuer<'static, KeyPair>| {
+        let params = CertificateParams::new(["client".to_owned()]).unwrap();
+        Identity::new(key.serialize_pem(), params.signed_by(&key, authority).unwrap().pem()).unwrap()
+    };
+    let identity = Arc::new(Mutex::new(signed_by(&authority)));
+    let (newest, url, root) = (identity.clone(), tls_server(&authority, true).await, authority.pem());
+    let endpoint = RotatingEndpoint::new(move || {
+        client(&url, direct().add_roots_pem(root.as_str()).identity(newest.lock().unwrap().clone()))
+    })
+    .unwrap();
+    endpoint.exchange().await.unwrap();
+    *identity.lock().unwrap() = signed_by(&self::authority());
+    endpoint.reload().unwrap();
+    assert_eq!(endpoint.exchange().await.unwrap().secret(), "abc");
 }
 
 /// Servers close TLS without `close_notify`, and a body without a length ends so.

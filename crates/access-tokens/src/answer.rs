@@ -298,7 +298,8 @@ impl Asked<'_> {
         }
         // Too long to be a word: what may be a token.
         let folded = text::folded(text);
-        let words = folded.split(' ').map(|word| if word.chars().count() > 64 { "[...]" } else { word });
+        let words =
+            folded.split(' ').map(|word| if word.chars().filter(char::is_ascii).count() > 64 { "[...]" } else { word });
         Some(text::shown(&words.collect::<Vec<_>>().join(" "), 300))
     }
 

@@ -267,7 +267,7 @@ impl TokenCacheBuilder {
     }
 
     /// Shares the tokens with the other instances of a fleet. Not shared if not set. A [blocking](Self::build_blocking) cache
-    /// needs a store of its own, for the reason that it needs a client of its own.
+    /// needs a store of its own: connections to it stand still while the thread that drives them waits for a token.
     #[must_use]
     pub fn store(self, store: SharedStore) -> Self {
         Self { store: Some(store), ..self }
@@ -283,8 +283,7 @@ impl TokenCacheBuilder {
         Ok(self.start())
     }
 
-    /// The cache for synchronous code, with a thread of its own. Give it a client of its own too: one that is shared with a
-    /// runtime shares its connections, and they stand still while that runtime's thread waits for a token.
+    /// The cache for synchronous code, with a thread of its own.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`], as [`build`](Self::build), and where the thread can't be started.

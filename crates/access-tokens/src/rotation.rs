@@ -13,7 +13,7 @@ use std::{
 
 pub(crate) use self::files::{Files, Watched};
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
+    AccessToken, Error, ErrorKind, Exchange, Obstacle, TokenEndpoint,
     endpoint::{Rotation, Rotations, built, exchange, provider_of},
     store::{NameKey, TokenName},
 };
@@ -212,7 +212,7 @@ impl Shared {
             // It is no better, so there is no reason to try it again. That it worked until now can mean that the provider has gone
             // over to the new one between the two; the next attempt finds that out, and not a third request in a row, which may
             // lock an account.
-            Err(of_proven) if of_proven.kind() == ErrorKind::Credentials => {
+            Err(of_proven) if is_rejected(&of_proven) => {
                 self.lock().forget(&proven);
                 Err(error)
             }
@@ -257,14 +257,18 @@ impl Clients {
     }
 }
 
-/// Whether another credential may do better: it was rejected, can't be used, or there was no answer at all, as where a server
-/// refuses a client certificate.
+/// Whether another credential may do better: it was rejected, or can't be used, or there was no answer, as where a server refuses
+/// a client certificate and that is lost with the connection.
 fn may_be_the_credential(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Credentials | ErrorKind::Configuration => true,
-        ErrorKind::Unavailable => error.status().is_none(),
-        _ => false,
+    match (error.kind(), error.obstacle()) {
+        (ErrorKind::Unavailable, None | Some(Obstacle::Answer | Obstacle::Tls)) => error.status().is_none(),
+        (ErrorKind::Configuration, None) => true,
+        _ => is_rejected(error),
     }
+}
+
+fn is_rejected(error: &Error) -> bool {
+    error.kind() == ErrorKind::Credentials || error.obstacle() == Some(Obstacle::ClientCertificate)
 }
 
 impl TokenEndpoint for RotatingEndpoint {

@@ -284,7 +284,7 @@ impl Inner {
     fn failed(self: &Arc<Self>, error: &Error) {
         // Who is looking out already goes on.
         if self.available.swap(false, Ordering::AcqRel) {
-            let cause = std::error::Error::source(error).map(tracing::field::display);
+            let cause = error.cause();
             warn!(target: TARGET, %error, cause, "the token store is away; each instance makes its own exchanges until it is back");
             self.count_available();
             self.look_out();

@@ -130,28 +130,21 @@ fn escaped(text: &str) -> (char, usize) {
     }
 }
 
-/// What the entity at the start of a text stands for, and how long it is; its `&` if it is none.
+/// What the entity at the start of a text stands for, and how long it is, with a semicolon at its end or without; its `&` if it
+/// is none.
 fn entity(text: &str) -> (char, usize) {
-    /// Leading zeros and all.
-    const LONGEST: usize = 12;
-    let bytes = text.as_bytes().iter().skip(1).take(LONGEST);
-    let length = bytes.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#').count();
-    let name = text.get(1..=length).unwrap_or_default();
-    let code = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
-    let c = match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        "nbsp" => Some(' '),
-        _ => name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
-            Some(digits) => code(digits, 16),
-            None => code(number, 10),
-        }),
+    const NAMED: [(&str, char); 6] =
+        [("&amp", '&'), ("&lt", '<'), ("&gt", '>'), ("&quot", '"'), ("&apos", '\''), ("&nbsp", ' ')];
+    let number = |prefix: &str, radix: u32| {
+        let digits = text.strip_prefix(prefix)?.bytes().take(12).take_while(|byte| char::from(*byte).is_digit(radix));
+        let end = prefix.len() + digits.count();
+        let code = u32::from_str_radix(text.get(prefix.len()..end)?, radix).ok();
+        Some((code.and_then(char::from_u32)?, end))
     };
-    let end = usize::from(text.as_bytes().get(1 + length) == Some(&b';'));
-    c.map_or(('&', 1), |c| (c, 1 + length + end))
+    let named = || NAMED.iter().find(|(name, _)| text.starts_with(name)).map(|(name, c)| (*c, name.len()));
+    let found = number("&#x", 16).or_else(|| number("&#X", 16)).or_else(|| number("&#", 10)).or_else(named);
+    let semicolon = |end: usize| usize::from(text.as_bytes().get(end) == Some(&b';'));
+    found.map_or(('&', 1), |(c, end)| (c, end + semicolon(end)))
 }
 
 #[cfg(test)]

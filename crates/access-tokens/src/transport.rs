@@ -26,6 +26,8 @@ pub(crate) use self::{
     route::Route,
     watch::{Seen, watched},
 };
+#[cfg(feature = "reqwest")]
+use crate::endpoint::caught_call;
 use crate::{Error, ErrorKind, Identity, Setting, cause::Cause, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
@@ -173,7 +175,8 @@ impl Transport {
         }
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
-            builder = configure(builder);
+            let panicked = || configuration("the closure that configures the HTTP client panicked");
+            builder = caught_call(|| configure(builder)).ok_or_else(panicked)?;
         }
         builder = builder
             // Quirk redirects-followed.

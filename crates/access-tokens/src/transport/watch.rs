@@ -12,6 +12,7 @@ use std::{
 };
 
 use reqwest::dns::{Name, Resolve, Resolving};
+use tokio::task::LocalKey;
 
 use super::route::{NoAddress, is_out_of_files};
 
@@ -33,14 +34,10 @@ pub(super) struct Lookup {
     pub(super) addresses: Vec<IpAddr>,
 }
 
-tokio::task_local! {
-    static SEEN: Arc<Mutex<Seen>>;
-}
-
 /// Makes a request, and tells how far it came.
 pub(crate) async fn watched<T>(request: impl Future<Output = T>) -> (T, Seen) {
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let outcome = SEEN.scope(Arc::clone(&seen), request).await;
+    let outcome = of_this_task().scope(Arc::clone(&seen), request).await;
     let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     (outcome, seen)
 }
@@ -48,7 +45,14 @@ pub(crate) async fn watched<T>(request: impl Future<Output = T>) -> (T, Seen) {
 /// Notes something of the request that is made in this task.
 pub(super) fn note(what: impl FnOnce(&mut Seen)) {
     // Settings of a caller's own can have a connection made elsewhere.
-    let _ = SEEN.try_with(|seen| what(&mut seen.lock().unwrap_or_else(PoisonError::into_inner)));
+    let _ = of_this_task().try_with(|seen| what(&mut seen.lock().unwrap_or_else(PoisonError::into_inner)));
+}
+
+fn of_this_task() -> &'static LocalKey<Arc<Mutex<Seen>>> {
+    tokio::task_local! {
+        static SEEN: Arc<Mutex<Seen>>;
+    }
+    &SEEN
 }
 
 /// Looks names up as the system does, and as the HTTP client does without us.
