@@ -528,7 +528,7 @@ in crates/access-tokens/src/{module}.rs:
         /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`.
         pub fn new(base_url: impl Into<String>, transport: &Transport) -> Result<Self, Error> {{
             let base_url = BaseUrl(base_url.into()).checked()?;
-            let client = transport.client(&base_url)?;
+            let (client, _) = transport.client(&base_url)?;
             let raw = raw::Client::new_with_client(transport::without_slash(&base_url), client, Authentication::none());
             Ok(Self {{ raw }})
         }}
