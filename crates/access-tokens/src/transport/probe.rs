@@ -39,7 +39,7 @@ impl Transport {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], before anything is sent: a base URL that isn't `https`, a transport that can't be set up.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), before anything is sent: a base URL that isn't `https`, a transport that can't be set up.
     /// What goes wrong from then on is [`Probe::failure`].
     pub async fn probe(&self, base_url: &str) -> Result<Probe, Error> {
         in_runtime()?;

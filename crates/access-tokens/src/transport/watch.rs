@@ -27,6 +27,7 @@ pub(crate) struct Seen {
 }
 
 #[derive(Debug)]
+#[cfg_attr(not(feature = "probe"), expect(dead_code, reason = "a probe alone tells how long it took"))]
 pub(super) struct Lookup {
     pub(super) host: String,
     pub(super) begun: Instant,
