@@ -25,7 +25,7 @@ use self::{
 };
 pub use self::{policy::Policy, slot::TokenGuard};
 use crate::{
-    AccessToken, Clock, Error, ErrorKind, TokenEndpoint,
+    AccessToken, Clock, Error, ErrorKind, Rotation, TokenEndpoint,
     endpoint::{Listener, caught_call, exchange, provider_of},
     store::{Lease, Obtained, SharedStore, Told, Want},
 };
@@ -309,7 +309,8 @@ impl TokenCacheBuilder {
         let flights = Arc::new(Flights::new(self.policy.clone(), fastrand::Rng::new()));
         let told = flights.clone();
         let listener: Arc<Listener> = Arc::new(move || told.new_credential());
-        if let Some(rotation) = caught_call(|| self.endpoint.rotation()).flatten() {
+        let rotation = caught_call(|| self.endpoint.rotation()).flatten();
+        if let Some(rotation) = &rotation {
             rotation.listen(&listener);
         }
         let provider = provider(&self.endpoint);
@@ -323,6 +324,7 @@ impl TokenCacheBuilder {
             store: self.store,
             telling: Semaphore::new(MOST_TELLING as usize),
             runtime: self.runtime,
+            rotation,
             _listener: listener,
         };
         let handle = LastHandle { core: Arc::new(core), warm: std::sync::Mutex::default() };
@@ -360,6 +362,7 @@ struct Core {
     /// Where flights are started, if not where the caller is.
     runtime: Option<Handle>,
     telemetry: Telemetry,
+    rotation: Option<Rotation>,
     /// Told of new credentials while this is there.
     _listener: Arc<Listener>,
 }
@@ -397,9 +400,9 @@ impl Core {
                 }
                 None => {
                     began = self.clock.now();
-                    match self.flights.due() {
-                        Some(_) => self.outcome(ticket.id).await,
-                        None => Err(flight::closed()),
+                    match self.flights.begin_exchange(ticket.id) {
+                        true => self.outcome(ticket.id).await,
+                        false => Err(flight::closed()),
                     }
                 }
             };
@@ -417,7 +420,9 @@ impl Core {
             if let (Some(store), Some(lease)) = (&self.store, lease.take()) {
                 let told = match (&settled, &token) {
                     (Settled::Done { .. }, Some(token)) => Told::Token(token),
-                    (Settled::Failed { error, pause, .. }, _) => Told::Failed(error, *pause),
+                    (Settled::Failed { error, pause, .. }, _) => {
+                        Told::Failed { error, pause: *pause, longest: self.policy.longest_rejected_pause }
+                    }
                     _ => Told::Nothing,
                 };
                 store.tell(&self.endpoint, lease, told, self.policy.assumed_lifetime).await;
@@ -448,6 +453,8 @@ impl Core {
         self.telemetry.store_answered(&obtained);
         match obtained {
             Obtained::Token(token) => Some(Ok(token)),
+            // What was rejected is the others' only credential, and not this one's.
+            Obtained::Paused(error) if error.kind() == ErrorKind::Credentials && self.has_fallback() => None,
             Obtained::Paused(error) => Some(Err(error)),
             Obtained::Exchange(held) => {
                 self.flights.waits(flight, self.clock.now());
@@ -455,6 +462,10 @@ impl Core {
                 None
             }
         }
+    }
+
+    fn has_fallback(&self) -> bool {
+        self.rotation.as_ref().is_some_and(Rotation::has_fallback)
     }
 
     /// What one exchange comes to, whatever the endpoint does. Its time-out counts what the machine slept, too.
@@ -507,8 +518,8 @@ fn provider(endpoint: &dyn TokenEndpoint) -> String {
 /// How often an exchange looks at the clock.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// One that looks so long after the last time was stopped with its process, or suspended with its machine.
-const FROZEN: Duration = Duration::from_secs(2);
+/// One that looks so long after the last time was stopped with its process, or suspended with its machine; and not just busy.
+const FROZEN: Duration = Duration::from_secs(4);
 
 /// How many flights can have something to tell at once: one that is over, and its successors while that is slow.
 const MOST_TELLING: u32 = 1000;

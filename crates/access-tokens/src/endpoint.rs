@@ -5,7 +5,10 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
 };
 
@@ -171,7 +174,10 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Box<T> {
 /// rotations.tell(); // when there is a new credential
 /// ```
 #[derive(Default)]
-pub struct Rotations(Arc<Mutex<Vec<Weak<Listener>>>>);
+pub struct Rotations {
+    listeners: Arc<Mutex<Vec<Weak<Listener>>>>,
+    has_fallback: Arc<AtomicBool>,
+}
 
 pub(crate) type Listener = dyn Fn() + Send + Sync;
 
@@ -180,7 +186,7 @@ impl Rotations {
     pub fn tell(&self) {
         // Called after the lock is released: a listener takes its own.
         let mut listeners = Vec::new();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|weak| weak.upgrade().map(|listener| listeners.push(listener)).is_some());
         drop(all);
         listeners.iter().for_each(|listener| listener());
@@ -188,7 +194,12 @@ impl Rotations {
 
     /// What a cache is told by.
     pub fn subscribe(&self) -> Rotation {
-        Rotation(Self(self.0.clone()))
+        Rotation(Self { listeners: self.listeners.clone(), has_fallback: self.has_fallback.clone() })
+    }
+
+    /// Whether the endpoint has a credential to fall back on where the new one is rejected.
+    pub(crate) fn set_fallback(&self, has_fallback: bool) {
+        self.has_fallback.store(has_fallback, Ordering::Release);
     }
 }
 
@@ -205,8 +216,12 @@ pub struct Rotation(Rotations);
 impl Rotation {
     /// Has the listener called for each new credential, until it is dropped.
     pub(crate) fn listen(&self, listener: &Arc<Listener>) {
-        let mut all = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|weak| weak.strong_count() > 0);
         all.push(Arc::downgrade(listener));
+    }
+
+    pub(crate) fn has_fallback(&self) -> bool {
+        self.0.has_fallback.load(Ordering::Acquire)
     }
 }

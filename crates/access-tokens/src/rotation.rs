@@ -180,6 +180,7 @@ impl Shared {
         if std::mem::take(&mut clients.newest_is_proven) {
             clients.proven = Some(last);
         }
+        self.rotations.set_fallback(clients.proven.is_some());
         drop(clients);
         tracing::info!(provider = self.provider, "a new credential is in use from the next exchange on");
         self.rotations.tell();
@@ -193,7 +194,7 @@ impl Shared {
         };
         let error = match newest.exchange(&self.provider).await {
             Ok(token) => {
-                self.lock().works(newest);
+                self.works(newest);
                 return Ok(token);
             }
             Err(error) => error,
@@ -213,12 +214,39 @@ impl Shared {
             // over to the new one between the two; the next attempt finds that out, and not a third request in a row, which may
             // lock an account.
             Err(of_proven) if is_rejected(&of_proven) => {
-                self.lock().forget(&proven);
+                self.forget(&proven);
                 Err(error)
             }
+            // However the old one fares, the new one was rejected, and isn't to be asked with again as if it wasn't; unless the
+            // server names a time.
+            Err(of_proven) if is_rejected(&error) && !of_proven.names_a_time() => Err(error),
             // Nothing is known of either then, but that the server asks to wait, or can't be reached.
             Err(of_proven) => Err(of_proven),
         }
+    }
+
+    /// A client that may have been replaced while it was in use.
+    fn works(&self, client: Client) {
+        let mut clients = self.lock();
+        let mut last = None;
+        if clients.newest.is(&client) {
+            clients.newest_is_proven = true;
+            last = clients.proven.take();
+        } else if !clients.newest_is_proven {
+            last = clients.proven.replace(client);
+        }
+        self.rotations.set_fallback(clients.proven.is_some());
+        drop(clients);
+        // It isn't ours, and may take the lock when it goes.
+        drop(last);
+    }
+
+    fn forget(&self, client: &Client) {
+        let mut clients = self.lock();
+        let forgotten = clients.proven.take_if(|proven| proven.is(client));
+        self.rotations.set_fallback(clients.proven.is_some());
+        drop(clients);
+        drop(forgotten);
     }
 
     fn lock(&self) -> MutexGuard<'_, Clients> {
@@ -238,22 +266,6 @@ impl Client {
 
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.endpoint, &other.endpoint)
-    }
-}
-
-impl Clients {
-    /// A client that may have been replaced while it was in use.
-    fn works(&mut self, client: Client) {
-        if self.newest.is(&client) {
-            self.newest_is_proven = true;
-            self.proven = None;
-        } else if !self.newest_is_proven {
-            self.proven = Some(client);
-        }
-    }
-
-    fn forget(&mut self, client: &Client) {
-        self.proven.take_if(|proven| proven.is(client));
     }
 }
 

@@ -254,6 +254,20 @@ async fn many_that_were_told_the_same_time_come_back_apart_from_each_other() {
     }
 }
 
+/// Who waits as long as the server asked for, as a job's retry does, isn't told to wait once more.
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_at_the_time_that_was_named_waits_for_the_exchange() {
+    for seed in 0..50 {
+        fastrand::seed(seed);
+        let minute = Duration::from_secs(60);
+        let refusal = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(minute);
+        let cache = cache(ScriptedEndpoint::new().then(refusal).then(token("one")));
+        cache.token().await.unwrap_err();
+        sleep(minute).await;
+        assert_eq!(cache.token().await.unwrap().secret(), "one");
+    }
+}
+
 /// As of an endpoint that reckons by the issue time in the token, and whose clock is off.
 #[tokio::test(start_paused = true)]
 async fn tokens_that_come_old_arent_replaced_the_moment_they_come() {

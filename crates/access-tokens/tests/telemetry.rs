@@ -201,6 +201,21 @@ async fn the_log_tells_of_each_credential_that_is_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_log_says_that_a_rejection_is_over_also_where_a_new_credential_ends_it() {
+    let log = logged(LevelFilter::INFO, async {
+        let token = AccessToken::new("one").unwrap();
+        let rejected = ScriptedEndpoint::new().then(Error::new(ErrorKind::Credentials, "refused")).then(token);
+        let endpoint = RotatingEndpoint::new(move || Ok(rejected.clone())).unwrap();
+        let cache = TokenCache::builder(endpoint.clone()).clock(Clock::tokio()).build().unwrap();
+        cache.token().await.unwrap_err();
+        endpoint.reload().unwrap();
+        cache.token().await.unwrap();
+    });
+    let log = log.await;
+    assert!(log.lines().last().is_some_and(|line| line.contains("the token endpoint works again")), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_metrics_count_the_story() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let recorder = DebuggingRecorder::new();

@@ -57,7 +57,7 @@ struct Flight {
     abort: Option<AbortHandle>,
     /// It is to be ended as soon as it can be.
     unwanted: bool,
-    /// A new credential has come since it began.
+    /// A new credential has come since its exchange began.
     outdated: bool,
     /// The process stood still during its exchange.
     frozen: bool,
@@ -67,8 +67,11 @@ struct Flight {
 
 struct Failure {
     error: Error,
+    /// Since the last success.
+    all: u32,
+    /// Since the last success or new credential: what the pause grows by.
     in_a_row: u32,
-    /// How many of these were rejected credentials; here those of a fleet count.
+    /// The same of rejected credentials, those of other instances included.
     rejections: u32,
     /// When the log was last told of the rejection that goes on.
     told: Option<Moment>,
@@ -206,6 +209,15 @@ impl Flights {
         if let Some(flight) = self.lock().flight.as_mut().filter(|flight| flight.id == id) {
             flight.frozen = true;
         }
+    }
+
+    /// The flight is about to make an exchange, with the newest credential; not once the cache is closed.
+    pub(super) fn begin_exchange(&self, id: u64) -> bool {
+        let mut state = self.lock();
+        if let Some(flight) = state.flight.as_mut().filter(|flight| flight.id == id) {
+            flight.outdated = false;
+        }
+        !state.closed
     }
 
     /// A flight waits for another instance's, and hasn't begun its exchange by `now`.
@@ -427,7 +439,7 @@ impl State {
             return Ok(Settled::Stale);
         };
         let frozen = std::mem::take(&mut flight.frozen);
-        let failures = failure.as_ref().map_or(0, |failure| failure.in_a_row);
+        let failures = failure.as_ref().map_or(0, |failure| failure.all);
         let same_token = Settled::Done { same: true, failures };
         let ask_again = |held: Option<&Held>, rng: &mut Rng, error: Error| match held {
             _ if flight.exchanges == EXCHANGES || *closed => Err(error),
@@ -485,6 +497,7 @@ impl State {
         let is_own = error.shared_pause().is_none();
         let is_rejection = error.kind() == ErrorKind::Credentials;
         // Another instance's failure is none of its own, but its credential is.
+        let all = last.map_or(0, |last| last.all).saturating_add(u32::from(is_own));
         let in_a_row = last.map_or(0, |last| last.in_a_row).saturating_add(u32::from(is_own));
         let rejections = last.map_or(0, |last| last.rejections).saturating_add(u32::from(is_rejection));
         let told = last.and_then(|last| last.told).filter(|_| is_rejection);
@@ -497,7 +510,7 @@ impl State {
             held.hidden = false;
         }
         let (next, exchange) = (now.plus(pause.refused), now.plus(pause.whole));
-        self.failure = Some(Failure { error: error.clone(), in_a_row, rejections, told, next, exchange });
+        self.failure = Some(Failure { error: error.clone(), all, in_a_row, rejections, told, next, exchange });
         self.end(Some(error.clone()));
         Settled::Failed { error, pause: pause.whole, is_news }
     }

@@ -90,7 +90,7 @@ impl Policy {
     /// A longer `Retry-After` counts as this. An hour if not set, which is also the most; from 1 s.
     ///
     /// So that not all who were told the same come back at once, the exchange begins up to a tenth of that time later: at least
-    /// up to 0.5 s, at most up to 5 s. Callers get the error until 0.5 s after that time, and then wait for the exchange.
+    /// up to 0.5 s, at most up to 5 s. Callers get the error until that time, and then wait for the exchange.
     #[must_use]
     pub fn longest_retry_after(self, span: Duration) -> Self {
         Self { longest_retry_after: span, ..self }

@@ -36,7 +36,7 @@ const NEAR: Duration = Duration::from_millis(1250);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is added at most to a time that the server named, a tenth of it, so that not all who were told the same come back at
-/// once. Of that callers get the error for the least, and wait for the rest.
+/// once. Callers wait for that.
 const SPREAD: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(5);
 
 /// What is added at most to a pause that a fleet shares.
@@ -125,7 +125,7 @@ pub(super) fn pause_after(error: &Error, in_a_row: u32, policy: &Policy, rng: &m
     if let Some(span) = error.retry_after().filter(|span| !span.is_zero()) {
         let span = span.min(policy.longest_retry_after);
         let later = between(Duration::ZERO, (span / 10).clamp(*SPREAD.start(), *SPREAD.end()), rng);
-        return Pause { refused: span + later.min(*SPREAD.start()), whole: span + later };
+        return Pause { refused: span, whole: span + later };
     }
     let longest = match error.kind() {
         // Rejected often enough it may lock an account.

@@ -227,10 +227,10 @@ where
             match rules.replay(&token, again, deadline, Request::headers_mut).await {
                 None => Ok(response),
                 Some(mut again) => {
-                    grpc_timeout::write(deadline.left(), again.headers_mut());
                     // Nobody reads it. Whatever it holds, such as a permit, the next may need.
                     drop(response);
                     poll_fn(|context| inner.poll_ready(context)).await.map_err(Into::into)?;
+                    grpc_timeout::write(deadline.left(), again.headers_mut());
                     inner.call(again).await.map_err(Into::into)
                 }
             }

@@ -22,6 +22,8 @@ pub(super) struct Record {
     pause: Option<Pause>,
     /// How many exchanges failed in a row.
     failures: u32,
+    /// How many of the last ones were rejected credentials.
+    rejections: u32,
     invalidated: Vec<Invalidated>,
     /// Until then nobody waits for another's exchange: the last one brought what isn't shared.
     unshared: u64,
@@ -81,6 +83,9 @@ const LONGEST_SHARED: Duration = Duration::from_millis(2500);
 /// The same where it may be the fault of one machine, its network or its address: others are to find that out soon.
 const LONGEST_DOUBTFUL: Duration = Duration::from_secs(1);
 
+/// How long a rejection is remembered beyond its pause: whoever comes next may be a process that has just started, each time.
+const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
 /// No clock is so much behind that this isn't one that was set back.
 const AHEAD: Duration = Duration::from_secs(2);
 
@@ -138,7 +143,7 @@ impl Record {
     pub(super) fn life(&self, now: Duration, assumed_lifetime: Duration) -> Duration {
         let ends = self.token.iter().map(|token| token.end(assumed_lifetime));
         let ends = ends.chain(self.lease.iter().map(|lease| lease.until));
-        let ends = ends.chain(self.pause.iter().map(|pause| pause.until));
+        let ends = ends.chain(self.pause.iter().map(|pause| pause.until.saturating_add(pause.remembered())));
         let ends = ends.chain(self.invalidated.iter().map(|invalidated| invalidated.until)).chain([self.unshared]);
         Duration::from_millis(ends.max().unwrap_or_default()).saturating_sub(now).saturating_add(Duration::from_secs(1))
     }
@@ -228,7 +233,7 @@ impl Record {
         now: Duration,
         assumed_lifetime: Duration,
     ) {
-        (self.pause, self.failures, self.unshared) = (None, 0, 0);
+        (self.pause, self.failures, self.rejections, self.unshared) = (None, 0, 0, 0);
         let fingerprint = names.fingerprint(token.secret());
         if let Some(invalidated) = self.invalidated.iter_mut().find(|other| other.fingerprint == fingerprint) {
             invalidated.again = true;
@@ -247,25 +252,27 @@ impl Record {
         }
     }
 
-    /// Takes in that an exchange failed, after which the one who made it pauses for so long. What the provider says, by a code
-    /// of its own or as a server that fails, holds for all; anything else may be one machine's alone. What wasn't sent is.
-    pub(super) fn fail(&mut self, error: &Error, pause: Duration, now: Duration) {
+    /// Takes in that an exchange failed, after which the one who made it pauses for so long, and at most for `longest` while its
+    /// credentials are rejected. What the provider says, by a code of its own or as a server that fails, holds for all; anything
+    /// else may be one machine's alone. What wasn't sent is.
+    pub(super) fn fail(&mut self, error: &Error, pause: Duration, longest: Duration, now: Duration) {
+        let is_rejection = error.kind() == ErrorKind::Credentials;
         let provider_says = match error.kind() {
             ErrorKind::Configuration => return,
-            ErrorKind::Credentials | ErrorKind::Request => error.code().is_some(),
+            // A second time in a row it is hardly one machine's.
+            ErrorKind::Credentials => error.code().is_some() || self.rejections > 0,
+            ErrorKind::Request => error.code().is_some(),
             ErrorKind::Throttled | ErrorKind::Unavailable => error.status().is_some_and(|status| status != 429),
             ErrorKind::Contract => false,
         };
-        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures));
+        self.rejections = if is_rejection { self.rejections.saturating_add(1) } else { 0 };
+        let doubled = |times: u32| FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times));
         let shared = match provider_says {
             true if error.names_a_time() => pause,
-            // All of the fleet together ask no more often than one of them would, nor does one that has just started.
-            true if error.kind() == ErrorKind::Credentials => {
-                let last = self.pause.as_ref().filter(|last| error.retry_after().is_none() && last.is_rejection());
-                pause.max(last.map_or(Duration::ZERO, Pause::span))
-            }
-            true => doubled.min(LONGEST_SHARED).max(pause.mul_f64(0.5)),
-            false => doubled.min(LONGEST_DOUBTFUL),
+            // All of the fleet together ask no more often than one of them would, however many have just started.
+            true if is_rejection => pause.max(doubled(self.rejections).min(longest)),
+            true => doubled(self.failures).min(LONGEST_SHARED).max(pause.mul_f64(0.5)),
+            false => doubled(self.failures).min(LONGEST_DOUBTFUL),
         };
         self.failures = self.failures.saturating_add(1);
         self.pause = Some(Pause::new(error, provider_says && error.names_a_time(), now, shared));
@@ -335,12 +342,9 @@ impl Pause {
         }
     }
 
-    fn is_rejection(&self) -> bool {
-        self.kind == ErrorKind::Credentials.name()
-    }
-
-    fn span(&self) -> Duration {
-        Duration::from_millis(self.until.saturating_sub(self.began))
+    /// How long afterwards, in milliseconds, it is of use how often credentials were rejected.
+    fn remembered(&self) -> u64 {
+        if self.kind == ErrorKind::Credentials.name() { millis(REMEMBERED) } else { 0 }
     }
 
     fn to_error(&self, left: Duration) -> Error {
@@ -360,7 +364,8 @@ impl Pause {
 /// was set back.
 fn is_within_a_lease(until: u64, now: Duration) -> bool {
     let left = Duration::from_millis(until).saturating_sub(now);
-    (Duration::from_millis(1)..=LEASE).contains(&left)
+    // A clock that is set back a little doesn't end one.
+    (Duration::from_millis(1)..=LEASE.saturating_add(AHEAD)).contains(&left)
 }
 
 /// Past the end of any clock counts as that.

@@ -55,8 +55,12 @@ struct Teller {
 #[derive(Debug)]
 pub(crate) enum Told<'a> {
     Token(&'a AccessToken),
-    /// It failed, and the next may begin after so long.
-    Failed(&'a Error, Duration),
+    /// It failed, and the next may begin after the pause, which grows to the longest while credentials are rejected.
+    Failed {
+        error: &'a Error,
+        pause: Duration,
+        longest: Duration,
+    },
     /// Nothing that others could use.
     Nothing,
 }
@@ -107,6 +111,9 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(40), Duration::f
 /// The same where callers have a token meanwhile.
 const LOOK_AGAIN_SOFT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
+/// How often that grows, by more than half each time; beyond, no duration could hold it.
+const MOST_GROWTH: i32 = 16;
+
 /// A store that takes its time has much to do: it is asked so many times less often.
 const SPARING: u32 = 10;
 
@@ -137,7 +144,10 @@ impl SharedStore {
             let looks = if left.is_zero() { &mut hard_looks } else { &mut looks };
             let (first, most) = if left.is_zero() { LOOK_AGAIN } else { LOOK_AGAIN_SOFT };
             let most = if left.is_zero() { most.min(self.0.timeout) } else { most };
-            let pause = first.mul_f64(1.6_f64.powi(*looks)).max(busy.monotonic_since(asked) * SPARING).min(most);
+            let pause = first
+                .mul_f64(1.6_f64.powi((*looks).min(MOST_GROWTH)))
+                .max(busy.monotonic_since(asked) * SPARING)
+                .min(most);
             *looks = looks.saturating_add(1);
             let pause = pause.mul_f64(0.5 + 0.5 * fastrand::f64());
             // From the end of its token on callers wait.
@@ -243,8 +253,10 @@ impl SharedStore {
                     let began = now.saturating_sub(token.age());
                     next.offer(keys.names(), token, began, now, assumed_lifetime);
                 }
-                Told::Failed(error, pause) if is_ours && is_of_name => next.fail(error, *pause, now),
-                Told::Failed(..) | Told::Nothing => {}
+                Told::Failed { error, pause, longest } if is_ours && is_of_name => {
+                    next.fail(error, *pause, *longest, now)
+                }
+                Told::Failed { .. } | Told::Nothing => {}
             }
             if next == this.record {
                 return;

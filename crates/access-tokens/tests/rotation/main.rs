@@ -289,6 +289,43 @@ async fn another_credential_is_tried_where_it_may_do_better() {
     }
 }
 
+/// Else it would be asked with as often as a server that is down, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_rejection_of_the_new_credential_is_one_however_the_old_one_fares() {
+    for of_old in [
+        Error::new(ErrorKind::Unavailable, "reset"),
+        Error::new(ErrorKind::Unavailable, "down").with_status(503),
+        Error::new(ErrorKind::Contract, "html"),
+        Error::new(ErrorKind::Configuration, "a key that is gone"),
+    ] {
+        let provider = Provider::taking("old");
+        let endpoint = provider.endpoint();
+        endpoint.exchange().await.unwrap();
+        provider.write(&endpoint, "new").unwrap();
+        provider.0.throttles.lock().unwrap().insert("old", of_old.clone());
+        let error = endpoint.exchange().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Credentials, "{of_old}: {error}");
+    }
+}
+
+/// A flight that has begun and hasn't asked yet asks with the new one.
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_comes_before_a_flight_asks_costs_no_further_request() {
+    let provider = Provider::taking("old");
+    let endpoint = provider.endpoint();
+    let cache = cache(&endpoint);
+    cache.token().await.unwrap();
+    provider.take_only("neither");
+    sleep(Duration::from_secs(100)).await;
+    provider.asked_with();
+    let mut call = Box::pin(async { cache.token().await.map(|_| ()) });
+    let begun = std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_pending()));
+    assert!(begun.await, "the flight has begun, and its task hasn't run");
+    provider.write(&endpoint, "new").unwrap();
+    assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Credentials);
+    assert_eq!(provider.asked_with(), ["new", "old"]);
+}
+
 /// The old credential is as good as before for all that is known, and the server's word on when to come back counts.
 #[tokio::test(start_paused = true)]
 async fn what_the_old_credential_is_told_beyond_a_rejection_is_the_outcome() {

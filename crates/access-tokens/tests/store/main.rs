@@ -12,6 +12,7 @@
 mod away;
 mod others;
 mod panics;
+mod rejected;
 mod rotated;
 mod sealed;
 #[path = "../support/mod.rs"]

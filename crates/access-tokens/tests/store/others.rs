@@ -42,7 +42,7 @@ async fn who_comes_just_after_a_failure_gets_its_error() {
         (named(), 60 * SECOND, 60 * SECOND),
         (limited(), SECOND / 4, SECOND),
         (Error::new(ErrorKind::Unavailable, "fails").with_status(500), SECOND / 4, 5 * SECOND / 2),
-        (Error::new(ErrorKind::Credentials, "forbidden").with_status(403), SECOND / 4, SECOND),
+        (Error::new(ErrorKind::Request, "forbidden").with_status(403), SECOND / 4, SECOND),
         (Error::new(ErrorKind::Unavailable, "no route"), SECOND / 4, SECOND),
         (Error::new(ErrorKind::Contract, "html"), SECOND / 4, SECOND),
         // Nothing was sent.
