@@ -327,20 +327,21 @@ impl Flights {
         if state.flight.as_ref().is_none_or(|flight| flight.id != id) {
             return Settled::Stale;
         }
-        self.change(state, |state| match state.take_in(began, now, outcome, &self.policy) {
-            Ok(again @ (Settled::AskAgain(pause) | Settled::Outdated { pause, .. })) => {
+        self.change(state, |state| {
+            let settled = match state.take_in(began, now, outcome, &self.policy) {
+                Ok(settled) => settled,
+                Err(error) => return state.fail(now, error, &self.policy),
+            };
+            if let Settled::AskAgain(pause) | Settled::Outdated { pause, .. } = &settled {
                 if let Some(flight) = &mut state.flight {
                     flight.exchanges += 1;
-                    flight.since = now.plus(pause);
+                    flight.since = now.plus(*pause);
                 }
-                again
-            }
-            Ok(settled) => {
+            } else {
                 state.failure = None;
                 state.end(None);
-                settled
             }
-            Err(error) => state.fail(now, error, &self.policy),
+            settled
         })
     }
 
