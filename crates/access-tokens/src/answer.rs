@@ -112,6 +112,11 @@ impl Asked<'_> {
                 _ => self.error(ErrorKind::Configuration, format!("the request to {} can't be made", self.name)),
             });
         };
+        let outcome = match outcome {
+            Ok(granted) if granted.access_token.is_some() => return self.granted(granted),
+            outcome => outcome,
+        };
+        // Only now: what reads them keeps copies, and there is no token in it.
         let words = body.as_deref().map(|body| self.words(body)).unwrap_or_default();
         let is_documented_error = words.kind().is_some();
         let unusable = |what: &str| {
@@ -120,7 +125,6 @@ impl Asked<'_> {
             self.contract(&format!("{what}{coding}")).with_answer(status.as_u16(), code, description, None)
         };
         match outcome {
-            Ok(granted) if granted.access_token.is_some() => self.granted(granted),
             // Quirks onence-nothing-required, worldline-required-members.
             Ok(_) if !is_documented_error => Err(unusable("there is no access_token in it")),
             Err(RawError::InvalidResponsePayload(body, e)) if !is_documented_error => {
