@@ -8,7 +8,7 @@ use quote::quote;
 use schemars::schema::{InstanceType, SchemaObject, SingleOrVec};
 use serde_json::Value;
 
-use crate::{Error, Spec, preflight};
+use crate::{Error, Spec, docs, preflight};
 
 const BANNER: &str = "\
 // @generated from the files in specs/. Do not edit: change the overlay there and run `cargo xtask regen`.\n";
@@ -27,9 +27,10 @@ pub(crate) fn generate(spec: &Spec) -> Result<String, Error> {
         .map_err(|panic| failed(panic_message(&*panic)))?
         .map_err(|e| failed(e.to_string()))?;
     let hooks = hooks();
-    let file: syn::File =
+    let mut file: syn::File =
         syn::parse2(quote!(#tokens #hooks)).map_err(|e| failed(format!("wrote Rust that doesn't parse: {e}")))?;
     doubled_names(&file).map_err(failed)?;
+    docs::tame_all(&mut file);
 
     let inputs: String = spec.inputs.iter().map(|(name, hash)| format!("// {name} sha256 {hash}\n")).collect();
     Ok(format!("{BANNER}{inputs}\n{}", prettyplease::unparse(&file)))
@@ -44,13 +45,10 @@ pub(crate) fn module_list(specs: &[Spec]) -> String {
                 let text = spec.document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
                 text.split_whitespace().collect::<Vec<_>>().join(" ")
             };
-            format!(
-                "\n/// {} {}, from `specs/{}`.\npub mod {module} {{\n    include!(\"{module}.rs\");\n}}\n",
-                text("/info/title"),
-                text("/info/version"),
-                spec.file(),
-                module = spec.module,
-            )
+            let (title, version) = (text("/info/title"), text("/info/version"));
+            let docs = docs::tame(&format!("{title} {version}, from `specs/{}`.", spec.file()));
+            let docs: String = docs.lines().map(|line| format!("/// {line}\n")).collect();
+            format!("\n{docs}pub mod {module} {{\n    include!(\"{module}.rs\");\n}}\n", module = spec.module)
         })
         .collect();
     format!("{BANNER}{modules}")

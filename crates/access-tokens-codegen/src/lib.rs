@@ -13,6 +13,7 @@
 //! ```
 
 mod client;
+mod docs;
 mod error;
 pub mod ledger;
 mod outline;

@@ -9,19 +9,19 @@ use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderE
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
-    ///Response of querying the access token for the 1NCE API.
+    /// Response of querying the access token for the 1NCE API.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct BearerToken200 {
-        ///The generated Access Token for using as authentication token for other 1NCE API requests.
+        /// The generated Access Token for using as authentication token for other 1NCE API requests.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub access_token: ::std::option::Option<crate::Secret>,
-        ///Time in seconds until the token expires, as an integer, a float or a numeric string.
+        /// Time in seconds until the token expires, as an integer, a float or a numeric string.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub expires_in: ::std::option::Option<::serde_json::Value>,
-        ///Response HTTP status code.
+        /// Response HTTP status code.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub status_code: ::std::option::Option<::serde_json::Value>,
-        ///The type of token returned.
+        /// The type of token returned.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub token_type: ::std::option::Option<::std::string::String>,
         #[serde(flatten)]
@@ -30,29 +30,29 @@ pub mod types {
             crate::SecretValue,
         >,
     }
-    ///Response of querying the access token for the 1NCE API.
+    /// Response of querying the access token for the 1NCE API.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct BearerToken400 {
-        ///Error code, as text.
+        /// Error code, as text.
         #[serde(
             rename = "errorCode",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub error_code: ::std::option::Option<::serde_json::Value>,
-        ///Explanation of the error that occurred, as text.
+        /// Explanation of the error that occurred, as text.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub message: ::std::option::Option<::serde_json::Value>,
-        ///HTTP status code 400 (Bad Request).
+        /// HTTP status code 400 (Bad Request).
         #[serde(
             rename = "statusCode",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub status_code: ::std::option::Option<::serde_json::Value>,
     }
-    ///`PostAccessTokenPostBody`
+    /// `PostAccessTokenPostBody`
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct PostAccessTokenPostBody {
-        ///Grant Type of the requested access token. The default value is "client_credentials".
+        /// Grant Type of the requested access token. The default value is "client_credentials".
         pub grant_type: ::std::string::String,
     }
     /// Error types.
@@ -88,12 +88,12 @@ pub mod types {
         }
     }
 }
+/// Client for Authorization
+///
+/// Documentation of the authentication used for the 1NCE APIs.
+///
+/// Version: v2.1.1
 #[derive(Clone, Debug)]
-/**Client for Authorization
-
-Documentation of the authentication used for the 1NCE APIs.
-
-Version: v2.1.1*/
 pub struct Client {
     pub(crate) baseurl: String,
     pub(crate) client: reqwest::Client,
@@ -156,13 +156,11 @@ const _: () = {
 };
 #[allow(clippy::all)]
 impl Client {
-    /**Obtain Access Token
-
-Obtain a token for accessing other 1NCE API resources by using a POST request with a valid username and password combination for a 1NCE user account that has the permission to use the API.
-
-Sends a `POST` request to `/oauth/token`
-
-*/
+    /// Obtain Access Token
+    ///
+    /// Obtain a token for accessing other 1NCE API resources by using a POST request with a valid username and password combination for a 1NCE user account that has the permission to use the API.
+    ///
+    /// Sends a `POST` request to `/oauth/token`
     pub async fn post_access_token_post<'a>(
         &'a self,
         body: &'a types::PostAccessTokenPostBody,

@@ -9,51 +9,41 @@ use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderE
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
-    /**Client Credentials authentication approach
-*/
+    /// Client Credentials authentication approach
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct ClientCredentialsRequest {
-        /**The Id of the client. Provided during onboarding of the Initiating Party.
-*/
+        /// The Id of the client. Provided during onboarding of the Initiating Party.
         pub client_id: ::std::string::String,
-        /**Client secret used for authentication. Provided during onboarding of the Initiating Party.
-*/
+        /// Client secret used for authentication. Provided during onboarding of the Initiating Party.
         pub client_secret: crate::Secret,
-        /**To be set to 'client_credentials'.
-*/
+        /// To be set to 'client_credentials'.
         pub grant_type: ::std::string::String,
-        /**List of service(s) to be requested, it's a space separated list.
-*/
+        /// List of service(s) to be requested, it's a space separated list.
         pub scope: ::std::string::String,
     }
-    /**Client JWT authentication approach
-*/
+    /// Client JWT authentication approach
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct ClientJwtRequest {
-        /**The client assertion contains one JWT to authenticate the client. The token must contain the claims: The key id (kid) must be set to the signing certificate fingerprint (for example from the example token: B4E11A49EE0D1239E7F784919B91DF577E839385). The JWT has to be signed by the Initiating Party's private key.
-*/
+        /// The client assertion contains one JWT to authenticate the client. The token must contain the claims: The key id (kid) must be set to the signing certificate fingerprint (for example from the example token: B4E11A49EE0D1239E7F784919B91DF577E839385). The JWT has to be signed by the Initiating Party's private key.
         pub client_assertion: crate::Secret,
-        /**The assertion type used for the token request. To be set to 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.
-*/
+        /// The assertion type used for the token request. To be set to 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.
         pub client_assertion_type: ::std::string::String,
-        /**To be set to 'client_credentials'.
-*/
+        /// To be set to 'client_credentials'.
         pub grant_type: ::std::string::String,
-        /**List of service(s) to be requested, it's a space separated list.
-*/
+        /// List of service(s) to be requested, it's a space separated list.
         pub scope: ::std::string::String,
     }
-    ///Error response of RFC 6749 section 5.2.
+    /// Error response of RFC 6749 section 5.2.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct ErrorResponse {
-        ///Kind of error, such as `invalid_scope` or `invalid_client`, as text.
+        /// Kind of error, such as `invalid_scope` or `invalid_client`, as text.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub error: ::std::option::Option<::serde_json::Value>,
-        ///Description of the error, as text.
+        /// Description of the error, as text.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub error_description: ::std::option::Option<::serde_json::Value>,
     }
-    ///`PosttokenBody`
+    /// `PosttokenBody`
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     #[serde(untagged)]
     pub enum PosttokenBody {
@@ -70,31 +60,28 @@ pub mod types {
             Self::JwtRequest(value)
         }
     }
-    /**Access token response
-*/
+    /// Access token response
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct TokenResponse {
-        /**Token to be used in further API calls
-*/
+        /// Token to be used in further API calls
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub access_token: ::std::option::Option<crate::Secret>,
-        ///Expiration time in seconds, as an integer, a float or a numeric string.
+        /// Expiration time in seconds, as an integer, a float or a numeric string.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub expires_in: ::std::option::Option<::serde_json::Value>,
-        ///Time in seconds since 1970 before which tokens are revoked; 0 for none.
+        /// Time in seconds since 1970 before which tokens are revoked; 0 for none.
         #[serde(
             rename = "not-before-policy",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub not_before_policy: ::std::option::Option<::serde_json::Value>,
-        ///Of no use, there being no refresh tokens.
+        /// Of no use, there being no refresh tokens.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub refresh_expires_in: ::std::option::Option<::serde_json::Value>,
-        ///The list of the services for which the token is valid, a space separated list.
+        /// The list of the services for which the token is valid, a space separated list.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub scope: ::std::option::Option<::serde_json::Value>,
-        /**Type of the token: Bearer
-*/
+        /// Type of the token: Bearer
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub token_type: ::std::option::Option<::std::string::String>,
         #[serde(flatten)]
@@ -136,13 +123,13 @@ pub mod types {
         }
     }
 }
+/// Client for Access Token
+///
+/// The 'access_token' returned by the post /token request can be used for subsequent requests towards the Worldline Open Banking API's. With the access token the Open Banking Service can validate and authorize the request.
+///
+///
+/// Version: 2.1.1
 #[derive(Clone, Debug)]
-/**Client for Access Token
-
-The 'access_token' returned by the post /token request can be used for subsequent requests towards the Worldline Open Banking API's. With the access token the Open Banking Service can validate and authorize the request.
-
-
-Version: 2.1.1*/
 pub struct Client {
     pub(crate) baseurl: String,
     pub(crate) client: reqwest::Client,
@@ -205,15 +192,14 @@ const _: () = {
 };
 #[allow(clippy::all)]
 impl Client {
-    /**Generates a token for the Initiating Party
-
-Sends a `POST` request to `/realms/{realm}/protocol/openid-connect/token`
-
-Arguments:
-- `realm`: Name of the realm belonging to the tenant. The realm to be used will be provided during the onboarding process.
-
-- `body`
-*/
+    /// Generates a token for the Initiating Party
+    ///
+    /// Sends a `POST` request to `/realms/{realm}/protocol/openid-connect/token`
+    ///
+    /// Arguments:
+    /// - `realm`: Name of the realm belonging to the tenant. The realm to be used will be provided during the onboarding process.
+    ///
+    /// - `body`
     pub async fn posttoken<'a>(
         &'a self,
         realm: &'a str,
