@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::invisible;
+
 /// Why generation failed. `Display` tells what was wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -105,9 +107,10 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operation) = &self.operation {
-            write!(f, "operation `{operation}`, ")?;
+            write!(f, "operation `{}`, ", invisible::written_out(operation))?;
         }
-        write!(f, "at {}: {}", if self.pointer.is_empty() { "the top" } else { &self.pointer }, self.reason)
+        let pointer = invisible::written_out(&self.pointer);
+        write!(f, "at {}: {}", if pointer.is_empty() { "the top" } else { &pointer }, self.reason)
     }
 }
 

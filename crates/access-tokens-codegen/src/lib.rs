@@ -15,6 +15,7 @@
 mod client;
 mod docs;
 mod error;
+mod invisible;
 pub mod ledger;
 mod outline;
 mod overlay;
@@ -26,6 +27,7 @@ mod source;
 use std::{collections::BTreeMap, path::Path};
 
 pub use error::{Error, Finding, Misfit};
+pub use invisible::Stripped;
 pub use outline::{Line, crate_outline, outline};
 #[cfg(feature = "regen")]
 pub use regen::{Change, Effect, Outcome, Regen, SpecChange, Xtask, spec_changes};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Error, Finding, source::escape};
+use crate::{Error, Finding, invisible, source::escape};
 
 /// Everything that the generator can't use in `document`, the contents of `file` as it gets them, as one error.
 pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
@@ -74,6 +74,11 @@ impl<'a> Preflight<'a> {
             self.findings.push(finding);
             return;
         }
+        self.invisible(self.document, "");
+        if !self.findings.is_empty() {
+            // What is said of names below would hold them too.
+            return;
+        }
         match self.document.pointer("/info/version").and_then(Value::as_str) {
             Some(version) if version.bytes().all(|b| (0x20..0x7f).contains(&b)) => {}
             Some(_) => self.find("/info/version", "a version outside ASCII makes every call of the client panic"),
@@ -82,6 +87,34 @@ impl<'a> Preflight<'a> {
         self.references(self.document, "", false);
         self.component_schemas();
         self.operations();
+    }
+
+    /// What wasn't stripped goes on the wire, or decides what does.
+    fn invisible(&mut self, value: &Value, pointer: &str) {
+        match value {
+            Value::String(text) => self.refuse_invisible(text, pointer, "value"),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.invisible(item, &format!("{pointer}/{index}"));
+                }
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let place = format!("{pointer}/{}", escape(name));
+                    self.refuse_invisible(name, &place, "name");
+                    self.invisible(member, &place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn refuse_invisible(&mut self, text: &str, pointer: &str, what: &str) {
+        let characters = invisible::characters(text);
+        if !characters.is_empty() {
+            let codes = invisible::code_points(&characters);
+            self.find(pointer, format!("the {what} holds {codes}, which nobody sees; write it anew in the overlay"));
+        }
     }
 
     /// Every `$ref` leads to a component of this file. In a map of `named` things no key has a meaning.

@@ -234,6 +234,7 @@ impl Xtask {
         changes.extend(regen.changes().iter().cloned());
         for spec in &mut report.specs {
             spec.raw = Some(raw_moves(&stage, &spec.module)?);
+            spec.stripped = regen.stripped(&spec.module).to_vec();
         }
         if !arguments.dry_run && !arguments.allow_dirty {
             refuse_unsaved(&stage, &changes)?;
@@ -349,6 +350,7 @@ fn spec_section(stage: &Stage, quirks: &[ledger::Quirk], module: &str) -> Result
         changes: before.as_ref().zip(now.as_ref()).map(|(before, now)| spec_changes(before, now)).unwrap_or_default(),
         quirks: found.into_iter().map(handled).collect(),
         raw: None,
+        stripped: Vec::new(),
     })
 }
 
@@ -367,7 +369,7 @@ fn facade_outline(root: &Path) -> Result<String, Error> {
     Ok(lines.into_iter().map(|line| line.text + "\n").collect())
 }
 
-/// Whether what the facade is compiled with is the same as before, but for comments.
+/// Whether what the facade is compiled with is the same as before. Words count too: they may be what doesn't compile.
 fn same_code(stage: &Stage) -> Result<bool, Error> {
     let names = |root: &Path| -> BTreeSet<_> {
         let entries = fs::read_dir(root.join(files::PINNED)).into_iter().flatten().flatten();
@@ -378,11 +380,8 @@ fn same_code(stage: &Stage) -> Result<bool, Error> {
         return Ok(false);
     }
     for name in names(&workspace) {
-        let code = |root: &Path| {
-            let code = files::read(&root.join(files::PINNED).join(&name))?;
-            Ok::<_, Error>(code.map(files::lossy).unwrap_or_default())
-        };
-        if !compile::same_code(&code(before)?, &code(&workspace)?) {
+        let code = |root: &Path| files::read(&root.join(files::PINNED).join(&name));
+        if code(before)? != code(&workspace)? {
             return Ok(false);
         }
     }

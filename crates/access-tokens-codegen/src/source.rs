@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, ledger, overlay};
+use crate::{Error, Stripped, invisible, ledger, overlay};
 
 pub(crate) const SPEC_ENDING: &str = ".openapi.yaml";
 /// What the snapshot of a specification after its overlay is called, beside that of its client.
@@ -40,6 +40,8 @@ pub struct Spec {
     pub upstream: Value,
     /// The document that the client is generated from.
     pub document: Value,
+    /// What was taken out of its texts, since nobody sees it.
+    pub stripped: Vec<Stripped>,
     /// The `x-quirk` of each overlay action, in order.
     pub quirks: Vec<String>,
     /// File name and SHA-256 (lower-case hex) of the spec and, where there is one, its overlay.
@@ -128,6 +130,7 @@ fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
         module: module.to_owned(),
         document: upstream.clone(),
         upstream,
+        stripped: Vec::new(),
         quirks: Vec::new(),
         inputs: vec![(file, sha256(&text))],
     };
@@ -139,6 +142,7 @@ fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
         let quirks = ledger::read(folder)?.into_iter().map(|quirk| quirk.id).collect();
         spec.quirks = overlay::apply(&file, overlay, &quirks, &mut spec.document)?;
     }
+    spec.stripped = invisible::strip(&mut spec.document);
     Ok(spec)
 }
 

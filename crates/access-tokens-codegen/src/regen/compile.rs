@@ -7,7 +7,6 @@ use std::{
     time::SystemTime,
 };
 
-use proc_macro2::{TokenStream, TokenTree};
 use serde_json::Value;
 
 use crate::Error;
@@ -99,30 +98,4 @@ fn cargo(root: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).env("CARGO_TARGET_DIR", target);
     cargo
-}
-
-/// Whether two pieces of Rust differ in no more than comments and docs.
-pub(crate) fn same_code(one: &str, other: &str) -> bool {
-    fn without_docs(tokens: TokenStream) -> Vec<String> {
-        let mut kept: Vec<String> = Vec::new();
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) => {
-                    let inside = without_docs(group.stream());
-                    if inside.first().is_some_and(|first| first == "doc") && kept.last().is_some_and(|last| last == "#")
-                    {
-                        kept.pop();
-                    } else {
-                        kept.push(format!("{:?}{inside:?}", group.delimiter()));
-                    }
-                }
-                token => kept.push(token.to_string()),
-            }
-        }
-        kept
-    }
-    match (one.parse::<TokenStream>(), other.parse::<TokenStream>()) {
-        (Ok(one), Ok(other)) => without_docs(one) == without_docs(other),
-        _ => one == other,
-    }
 }

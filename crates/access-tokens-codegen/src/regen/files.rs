@@ -9,7 +9,7 @@ use std::{
 use similar::TextDiff;
 
 use super::provenance;
-use crate::{Error, generate, ledger, outline, source};
+use crate::{Error, Stripped, generate, ledger, outline, source};
 
 pub(crate) const PINNED: &str = "crates/access-tokens-raw/generated";
 const SNAPSHOTS: &str = "tests/snapshots";
@@ -24,6 +24,7 @@ const TABLE_END: &str = "<!-- /quirks -->";
 pub struct Regen {
     root: PathBuf,
     changes: Vec<Change>,
+    stripped: BTreeMap<String, Vec<Stripped>>,
 }
 
 /// One generated file that isn't as it should be.
@@ -95,12 +96,18 @@ impl Regen {
         }
         // A folder that was taken away can't be put back if something fails after it.
         changes.sort_by_key(|change| change.old.as_deref() == Some(A_FOLDER));
-        Ok(Self { root: root.to_owned(), changes })
+        let stripped = generated.specs.into_iter().map(|spec| (spec.module, spec.stripped)).collect();
+        Ok(Self { root: root.to_owned(), changes, stripped })
     }
 
     /// The files that are out of date. Empty: there is nothing to do.
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// What was taken out of the texts of a module's specification, since nobody sees it.
+    pub(super) fn stripped(&self, module: &str) -> &[Stripped] {
+        self.stripped.get(module).map_or(&[], Vec::as_slice)
     }
 
     /// Puts every file in place, whatever is there.

@@ -1,6 +1,6 @@
 //! The table in `specs/README.md`: which document each specification is, and where it came from.
 
-use crate::{Error, Spec};
+use crate::{Error, Spec, invisible};
 
 /// Relative to the workspace.
 pub(crate) const FILE: &str = "specs/README.md";
@@ -53,5 +53,5 @@ fn cells(row: &str) -> Vec<&str> {
 }
 
 fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/")
+    invisible::without(text).split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/")
 }

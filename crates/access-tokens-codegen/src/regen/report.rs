@@ -9,6 +9,7 @@ use super::{
     quirks::{Found, Status},
     surface::Moves,
 };
+use crate::{Stripped, invisible};
 
 /// Everything that one run found out.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub(crate) struct Spec {
     pub(crate) quirks: Vec<(Found, Vec<String>)>,
     /// `None` where nothing could be generated.
     pub(crate) raw: Option<Moves>,
+    /// What was taken out of its texts.
+    pub(crate) stripped: Vec<Stripped>,
 }
 
 impl Spec {
@@ -199,6 +202,13 @@ impl Page {
             }
         }
 
+        if !spec.stripped.is_empty() {
+            self.heading(2, "Taken out of what is generated, since nobody sees it");
+            for Stripped { pointer, characters } in &spec.stripped {
+                let pointer = self.code(&invisible::written_out(pointer));
+                self.sub_item(&invisible::code_points(characters), Some(&pointer));
+            }
+        }
         if let Some(raw) = &spec.raw {
             self.moves("The raw client", raw);
         }
