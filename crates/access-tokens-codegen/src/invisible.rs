@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::source::escape;
+use crate::{preflight::NAMED, source::escape};
 
 /// Invisible characters that were taken out of a title, a summary, a description or an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,19 +111,3 @@ fn walk(value: &mut Value, pointer: String, kind: Kind, stripped: &mut Vec<Strip
         _ => {}
     }
 }
-
-/// Members of OpenAPI objects that are maps, from names that somebody chose.
-const NAMED: [&str; 12] = [
-    "callbacks",
-    "content",
-    "headers",
-    "links",
-    "mapping",
-    "parameters",
-    "paths",
-    "properties",
-    "requestBodies",
-    "responses",
-    "schemas",
-    "securitySchemes",
-];

@@ -3,9 +3,10 @@
 
 mod operation;
 mod schema;
+mod shape;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -33,6 +34,22 @@ pub(crate) fn version(document: &Value) -> Result<(), Finding> {
     }
 }
 
+/// Members of OpenAPI objects that are maps, from names that somebody chose.
+pub(crate) const NAMED: [&str; 12] = [
+    "callbacks",
+    "content",
+    "headers",
+    "links",
+    "mapping",
+    "parameters",
+    "paths",
+    "properties",
+    "requestBodies",
+    "responses",
+    "schemas",
+    "securitySchemes",
+];
+
 pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 struct Preflight<'a> {
@@ -40,10 +57,13 @@ struct Preflight<'a> {
     operation: Option<String>,
     /// The schemas that become types, by the type's name.
     types: BTreeMap<String, Node<'a>>,
+    /// What was looked at for members that only one way has: `readOnly` or `writeOnly`, and the pointer.
+    one_way: BTreeSet<(&'static str, String)>,
     findings: Vec<Finding>,
 }
 
 /// A node after its `$ref`s were followed, with the pointer of where it really stands.
+#[derive(Clone)]
 struct Node<'a> {
     pointer: String,
     value: &'a Value,
@@ -51,7 +71,7 @@ struct Node<'a> {
 
 impl<'a> Preflight<'a> {
     fn new(document: &'a Value) -> Self {
-        Self { document, operation: None, types: BTreeMap::new(), findings: Vec::new() }
+        Self { document, operation: None, types: BTreeMap::new(), one_way: BTreeSet::new(), findings: Vec::new() }
     }
 
     fn find(&mut self, pointer: impl Into<String>, reason: impl Into<String>) {
@@ -129,11 +149,15 @@ impl<'a> Preflight<'a> {
                 if let Some(Value::String(reference)) = map.get("$ref").filter(|_| !named)
                     && self.component(reference).is_none()
                 {
-                    let reason = format!("`{reference}` isn't a component of this file (#/components/<kind>/<name>)");
-                    self.find(format!("{pointer}/$ref"), reason);
+                    let reason = if reference.starts_with('#') {
+                        "isn't a component of this file (#/components/<kind>/<name>); make it one in the overlay"
+                    } else {
+                        "leads out of this file; put what it leads to into the overlay, as a component"
+                    };
+                    self.find(format!("{pointer}/$ref"), format!("`{reference}` {reason}"));
                 }
                 for (key, value) in map.iter().filter(|(key, value)| named || !holds_values(key, value)) {
-                    let names = !named && matches!(key.as_str(), "properties" | "schemas" | "responses" | "parameters");
+                    let names = !named && NAMED.contains(&key.as_str());
                     self.references(value, &format!("{pointer}/{}", escape(key)), names);
                 }
             }

@@ -18,13 +18,19 @@ use progenitor::Generator;
 
 #[test]
 fn each_hostile_spec_is_refused_with_file_operation_pointer_and_reason() {
+    let mut passed = Vec::new();
     for (name, text) in hostile() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("hostile.openapi.yaml"), text).unwrap();
-        let message = generate(folder.path()).expect_err(&name).to_string();
+        let Err(error) = generate(folder.path()) else {
+            passed.push(name);
+            continue;
+        };
+        let message = error.to_string();
         assert!(message.starts_with("hostile.openapi.yaml: "), "{name}: {message}");
         insta::assert_snapshot!(name, message);
     }
+    assert!(passed.is_empty(), "{passed:?} aren't refused");
 }
 
 /// Where this fails after an update of the generator, it learnt to use the spec: take the check out of preflight.

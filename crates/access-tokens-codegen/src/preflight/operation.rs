@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{METHODS, Node, Preflight, called, schema::rust_name};
 use crate::source::escape;
@@ -26,6 +26,7 @@ impl<'a> Preflight<'a> {
                 self.find(&item_pointer, "a path that is a reference isn't supported; write it out here");
                 continue;
             }
+            self.servers(&item_pointer, item);
             for method in METHODS {
                 let Some(operation) = item.get(method) else { continue };
                 let pointer = format!("{item_pointer}/{method}");
@@ -54,11 +55,21 @@ impl<'a> Preflight<'a> {
                         }
                     }
                 }
+                self.servers(&pointer, operation);
                 self.parameters(path, &item_pointer, item, &pointer, operation);
                 self.request_body(&pointer, operation);
                 self.responses(&pointer, operation);
                 self.operation = None;
             }
+        }
+    }
+
+    /// A generated client has one base URL, and would send a secret there that is meant for another host.
+    fn servers(&mut self, pointer: &str, owner: &Value) {
+        if owner.get("servers").is_some() {
+            let reason = "goes to other servers than the rest, and the client has one base URL; remove the member, and keep here \
+                          only what one server has";
+            self.find(format!("{pointer}/servers"), reason);
         }
     }
 
@@ -216,6 +227,7 @@ impl<'a> Preflight<'a> {
             };
             let place = format!("{pointer}/schema");
             let name = format!("{}-body", self.operation_id());
+            self.one_way(&place, schema, "readOnly");
             match essence(media_type) {
                 "application/json" => self.schema(&place, schema, &name),
                 "application/x-www-form-urlencoded" => {
@@ -332,12 +344,29 @@ impl<'a> Preflight<'a> {
         }
     }
 
+    /// An answer that isn't JSON comes as a stream of bytes, which must be what the specification says that it is.
+    fn bytes(&mut self, pointer: &str, content: &'a Map<String, Value>) {
+        for (media_type, content) in content {
+            let pointer = format!("{pointer}/{}", escape(media_type));
+            let schema = content.get("schema").and_then(|schema| self.resolve(&format!("{pointer}/schema"), schema));
+            let is = |key, value| schema.as_ref().is_some_and(|node| node.value.get(key).is_some_and(|is| is == value));
+            if media_type.contains('*') {
+                self.find(&pointer, "would come as a stream of bytes; name the media type that the server sends");
+            } else if !is("type", "string") || !is("format", "binary") {
+                let reason = "would come as a stream of bytes; declare it as application/json if it is JSON, or as `type: string`, \
+                              `format: binary`";
+                self.find(&pointer, reason);
+            }
+        }
+    }
+
     /// What the generator makes of a response; two of different kinds can't stand in one operation.
     fn response_kind(&mut self, node: &Node<'a>) -> String {
         let content = node.value.get("content").and_then(Value::as_object).filter(|content| !content.is_empty());
         let Some(content) = content else { return "no body".to_owned() };
         let Some((media_type, json)) = content.iter().find(|(media_type, _)| essence(media_type) == "application/json")
         else {
+            self.bytes(&format!("{}/content", node.pointer), content);
             return "untyped body".to_owned();
         };
         let pointer = format!("{}/content/{}", node.pointer, escape(media_type));
@@ -351,6 +380,7 @@ impl<'a> Preflight<'a> {
                 let place = format!("{pointer}/schema");
                 let name = format!("{}-response", self.operation_id());
                 self.schema(&place, schema, &name);
+                self.one_way(&place, schema, "writeOnly");
                 match schema.get("$ref").and_then(Value::as_str) {
                     Some(reference) => format!("JSON {reference}"),
                     None => format!("JSON {schema}"),

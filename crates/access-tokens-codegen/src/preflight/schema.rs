@@ -22,6 +22,12 @@ impl<'a> Preflight<'a> {
             if let Some(hidden) = hidden {
                 self.find(&pointer, format!("{hidden} that generated code uses; rename it"));
             }
+            let titled =
+                schema.get("title").and_then(Value::as_str).is_some_and(|title| rust_type(title) == rust_type(name));
+            if titled && schema.get("nullable") == Some(&Value::Bool(true)) {
+                let reason = "with `nullable`, it would become an option of itself; give it another title, or none";
+                self.find(format!("{pointer}/title"), reason);
+            }
             self.types.insert(rust_type(name), Node { pointer: pointer.clone(), value: schema });
             self.circle(name, &pointer, schema);
         }
@@ -33,6 +39,12 @@ impl<'a> Preflight<'a> {
     /// A schema and all that it holds; references are checked where they lead. Unless it has a `title`, its type would be
     /// called after `name`.
     pub(super) fn schema(&mut self, pointer: &str, schema: &'a Value, name: &str) {
+        self.required(pointer, schema);
+        self.schema_or_branch(pointer, schema, name);
+    }
+
+    /// The same for a branch, whose `required` may name what others declare.
+    fn schema_or_branch(&mut self, pointer: &str, schema: &'a Value, name: &str) {
         let Some(map) = schema.as_object() else { return };
         if map.contains_key("$ref") {
             return;
@@ -52,6 +64,19 @@ impl<'a> Preflight<'a> {
         self.values(pointer, schema, map);
         if map.get("type").is_some_and(|kind| kind == "boolean") && map.contains_key("format") {
             self.find(format!("{pointer}/format"), "the generator knows no `format` of a boolean; remove it");
+        }
+        let structured = ["properties", "additionalProperties", "items"].iter().any(|key| map.contains_key(*key));
+        let structured = structured || map.get("type").is_some_and(|kind| kind == "object" || kind == "array");
+        if structured && map.get("format").is_some_and(Value::is_string) {
+            self.find(format!("{pointer}/format"), "the generator knows no `format` of an object or array; remove it");
+        }
+        let choices = || ["oneOf", "anyOf"].into_iter().filter_map(|key| Some((key, map.get(key)?.as_array()?)));
+        if choices().next().is_some() && map.contains_key("default") {
+            let reason = "a default of a choice would become whichever branch takes it first; remove it";
+            self.find(format!("{pointer}/default"), reason);
+        }
+        for (key, branches) in choices() {
+            self.choice(pointer, key, branches);
         }
         // Serde knows arrays of up to 32 items.
         let length = map.get("minItems").filter(|least| map.get("maxItems") == Some(least)).and_then(Value::as_u64);
@@ -87,14 +112,17 @@ impl<'a> Preflight<'a> {
             self.merged_secrets(pointer, map, branches);
         }
         self.variants(&format!("{pointer}/enum"), map);
-        for key in ["items", "not", "additionalProperties"] {
+        for key in ["items", "additionalProperties"] {
             if let Some(schema) = map.get(key) {
                 self.schema(&format!("{pointer}/{key}"), schema, &format!("{name}-{key}"));
             }
         }
+        if let Some(schema) = map.get("not") {
+            self.schema_or_branch(&format!("{pointer}/not"), schema, &format!("{name}-not"));
+        }
         for key in ["oneOf", "anyOf", "allOf"] {
             for (index, schema) in map.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
-                self.schema(&format!("{pointer}/{key}/{index}"), schema, &format!("{name}-{key}-{index}"));
+                self.schema_or_branch(&format!("{pointer}/{key}/{index}"), schema, &format!("{name}-{key}-{index}"));
             }
         }
     }
