@@ -1,12 +1,16 @@
 //! A checked document to formatted Rust: openapiv3 -> progenitor -> prettyplease, with our settings and the banner.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    cell::Cell,
+    panic::{self, AssertUnwindSafe, catch_unwind},
+    sync::Once,
+};
 
 use openapiv3::OpenAPI;
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
 use quote::quote;
 use schemars::schema::{InstanceType, SchemaObject, SingleOrVec};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Error, Spec, docs, preflight};
 
@@ -23,7 +27,7 @@ pub(crate) fn generate(spec: &Spec) -> Result<String, Error> {
     let document: OpenAPI =
         serde_path_to_error::deserialize(document).map_err(|e| failed(format!("not an OpenAPI 3.0 document: {e}")))?;
     // Preflight knows the panics of this version of the generator. One that it missed must still end as an error.
-    let tokens = catch_unwind(AssertUnwindSafe(|| Generator::new(&settings()).generate_tokens(&document)))
+    let tokens = without_a_word(|| Generator::new(&settings()).generate_tokens(&document))
         .map_err(|panic| failed(panic_message(&*panic)))?
         .map_err(|e| failed(e.to_string()))?;
     let hooks = hooks();
@@ -71,8 +75,28 @@ fn settings() -> GenerationSettings {
     settings
 }
 
+/// Catches a panic before anything is printed of it. Other threads' panics are printed as before.
+fn without_a_word<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                loud(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    QUIET.set(false);
+    outcome
+}
+
 /// What needn't trouble the generator: the `pattern` of strings and three formats, which would need further crates here to
-/// check what is the server's to check, and carriage returns, which no comment can hold.
+/// check what is the server's to check, carriage returns, which no comment can hold, and bounds that every integer keeps.
 fn normalize(value: &mut Value) {
     match value {
         Value::String(text) if text.contains('\r') => *text = text.replace('\r', ""),
@@ -84,9 +108,27 @@ fn normalize(value: &mut Value) {
                 ("format", Some(format)) => !["uuid", "date", "date-time"].contains(&format),
                 _ => true,
             });
+            if members.get("type").is_some_and(|kind| kind == "integer") {
+                boundless(members);
+            }
             members.values_mut().for_each(normalize);
         }
         _ => {}
+    }
+}
+
+/// Takes bounds away that are beyond 64 bits, such as a minimum that was written by a program without integers.
+fn boundless(members: &mut Map<String, Value>) {
+    let beyond = |bound: &Value, least: bool| match bound.as_f64() {
+        Some(bound) if least => bound <= i64::MIN as f64,
+        Some(bound) => bound >= i64::MAX as f64,
+        None => false,
+    };
+    for (bound, exclusive, least) in [("minimum", "exclusiveMinimum", true), ("maximum", "exclusiveMaximum", false)] {
+        if members.get(bound).is_some_and(|bound| bound.as_i64().is_none() && beyond(bound, least)) {
+            members.shift_remove(bound);
+            members.shift_remove(exclusive);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Error, overlay, source};
+use crate::{Error, document, overlay};
 
 /// The ledger's file name in `specs/`.
 pub(crate) const FILE: &str = "quirks.yaml";
@@ -95,7 +95,7 @@ pub fn read(specs: &Path) -> Result<Vec<Quirk>, Error> {
     let path = specs.join(FILE);
     let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
     // Through the reader of specs first, since it finds doubled keys.
-    let value = source::parse(FILE, &text)?;
+    let value = document::parse(FILE, &text)?;
     let Ledger { providers, mut quirks } = serde_json::from_value(value).map_err(|e| Error::document(FILE, e))?;
     let mut ids = std::collections::BTreeSet::new();
     for quirk in &mut quirks {

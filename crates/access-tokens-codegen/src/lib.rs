@@ -14,6 +14,7 @@
 
 mod client;
 mod docs;
+mod document;
 mod error;
 mod invisible;
 pub mod ledger;

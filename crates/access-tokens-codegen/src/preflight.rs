@@ -4,6 +4,7 @@
 mod operation;
 mod schema;
 mod shape;
+mod structure;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,11 @@ use crate::{Error, Finding, invisible, source::escape};
 pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
     let mut preflight = Preflight::new(document);
     preflight.run();
+    if preflight.findings.is_empty()
+        && let Err(finding) = structure::check(document)
+    {
+        preflight.find(finding.pointer, finding.reason);
+    }
     let mut findings = preflight.findings;
     findings.sort();
     findings.dedup();
@@ -23,15 +29,34 @@ pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
 }
 
 /// Whether this is a document of the OpenAPI version that all else here speaks of.
-pub(crate) fn version(document: &Value) -> Result<(), Finding> {
+fn version(document: &Value) -> Result<(), Finding> {
     let refused = |pointer: &str, reason: String| Err(Finding { pointer: pointer.to_owned(), operation: None, reason });
-    match document.get("openapi") {
-        Some(Value::String(version)) if version.trim().starts_with("3.0.") => Ok(()),
-        Some(version) => {
+    match (document.get("openapi"), document.get("swagger")) {
+        (Some(Value::String(version)), _) if version.trim().starts_with("3.0.") => Ok(()),
+        (Some(version), _) if is_3_0(version) => refused(
+            "/openapi",
+            format!("the version must be text of three numbers, such as \"3.0.3\", and is {version}"),
+        ),
+        (Some(version), _) => {
             refused("/openapi", format!("version {version} isn't supported, only 3.0.x; convert the file to 3.0"))
         }
-        None => refused("", "there is no `openapi` member; is it an OpenAPI file?".to_owned()),
+        (None, Some(version)) => refused(
+            "/swagger",
+            format!("Swagger {version} isn't supported, only OpenAPI 3.0.x; convert the file to 3.0"),
+        ),
+        (None, None) => refused("", "there is no `openapi` member; is it an OpenAPI file?".to_owned()),
     }
+}
+
+/// Whether it is meant for 3.0, which an overlay can put right.
+fn is_3_0(version: &Value) -> bool {
+    version.as_f64() == Some(3.0) || version.as_str().is_some_and(|version| version.trim() == "3.0")
+}
+
+#[cfg(feature = "regen")]
+/// Whether it is a document of another kind, whatever an overlay corrects.
+pub(crate) fn other_kind(document: &Value) -> Option<Finding> {
+    version(document).err().filter(|_| !document.get("openapi").is_some_and(is_3_0))
 }
 
 /// Members of OpenAPI objects that are maps, from names that somebody chose.

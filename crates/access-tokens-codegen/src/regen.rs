@@ -33,7 +33,7 @@ pub use self::{
     changes::{Effect, SpecChange, spec_changes},
     files::{Change, Regen},
 };
-use crate::{Error, crate_outline, ledger, outline, preflight, source};
+use crate::{Error, crate_outline, document, ledger, outline, preflight, source};
 
 /// `cargo xtask`, in one workspace.
 ///
@@ -308,7 +308,7 @@ fn received(workspace: &Path, module: &str, bytes: Vec<u8>) -> Result<Option<Cha
     let file = format!("specs/{module}{}", source::SPEC_ENDING);
     let new = String::from_utf8(bytes).map_err(|e| Error::document(&file, format!("isn't UTF-8: {e}")))?;
     // Before it stands anywhere: an empty file or an error page says nothing of a specification.
-    source::parse(&file, &new)?;
+    document::parse(&file, &new)?;
     let path = workspace.join(&file);
     let old = files::read(&path)?;
     if old.as_deref() == Some(new.as_bytes()) {
@@ -323,7 +323,7 @@ fn spec_section(stage: &Stage, quirks: &[ledger::Quirk], module: &str) -> Result
     let file = format!("{module}{}", source::SPEC_ENDING);
     let document = |root: &Path| -> Result<Option<Value>, Error> {
         let text = files::read(&root.join("specs").join(&file))?;
-        text.map(|text| source::parse(&file, &files::lossy(text))).transpose()
+        text.map(|text| document::parse(&file, &files::lossy(text))).transpose()
     };
     // A specification without a client is as new as one that wasn't there.
     let had_client = stage.before().join(files::PINNED).join(format!("{module}.rs")).exists();
@@ -331,7 +331,7 @@ fn spec_section(stage: &Stage, quirks: &[ledger::Quirk], module: &str) -> Result
     let before = if had_client { document(stage.before()).unwrap_or(Some(Value::Null)) } else { None };
     let now = document(&workspace)?;
     // What a document of another kind means for each quirk says nothing.
-    if let Some(Err(finding)) = now.as_ref().map(preflight::version) {
+    if let Some(finding) = now.as_ref().and_then(preflight::other_kind) {
         return Err(Error::Preflight { file, findings: vec![finding] });
     }
     let version = |document: &Option<Value>| {

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Stripped, invisible, ledger, overlay};
+use crate::{Error, Stripped, document, invisible, ledger, overlay};
 
 pub(crate) const SPEC_ENDING: &str = ".openapi.yaml";
 /// What the snapshot of a specification after its overlay is called, beside that of its client.
@@ -125,7 +125,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
 fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
     let (file, text) = read(folder.join(format!("{module}{SPEC_ENDING}")))?;
     check_module(module).map_err(|reason| Error::document(&file, reason))?;
-    let upstream = parse(&file, &text)?;
+    let upstream = document::parse(&file, &text)?;
     let mut spec = Spec {
         module: module.to_owned(),
         document: upstream.clone(),
@@ -137,7 +137,7 @@ fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
     let path = folder.join(format!("{module}{OVERLAY_ENDING}"));
     if path.exists() {
         let (file, text) = read(path)?;
-        let overlay = parse(&file, &text)?;
+        let overlay = document::parse(&file, &text)?;
         spec.inputs.push((file.clone(), sha256(&text)));
         let quirks = ledger::read(folder)?.into_iter().map(|quirk| quirk.id).collect();
         spec.quirks = overlay::apply(&file, overlay, &quirks, &mut spec.document)?;
@@ -154,61 +154,6 @@ fn read(path: PathBuf) -> Result<(String, String), Error> {
 
 fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// YAML text to a JSON document. A key that stands twice is an error: parsed straight into JSON, the last would win in
-/// silence.
-pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
-    // A byte order mark says nothing in UTF-8, and the parser would take it for a document of its own.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with('<') {
-        return Err(Error::document(file, "is an HTML or XML page, not YAML; is it an error page that was saved?"));
-    }
-    let mut yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| Error::document(file, e))?;
-    yaml.apply_merge().map_err(|e| Error::document(file, e))?;
-    match to_json(yaml, String::new()).map_err(|reason| Error::document(file, reason))? {
-        Value::Null => Err(Error::document(file, "is empty")),
-        value @ Value::Object(_) => Ok(value),
-        _ => Err(Error::document(file, "isn't a YAML mapping; is it the file that was meant?")),
-    }
-}
-
-fn to_json(yaml: serde_yaml::Value, pointer: String) -> Result<Value, String> {
-    Ok(match yaml {
-        serde_yaml::Value::Null => Value::Null,
-        serde_yaml::Value::Bool(b) => b.into(),
-        serde_yaml::Value::String(s) => s.into(),
-        serde_yaml::Value::Number(n) => serde_json::to_value(&n)
-            .ok()
-            .filter(|value| !value.is_null())
-            .ok_or_else(|| format!("at {pointer}: {n} is no JSON number"))?,
-        serde_yaml::Value::Sequence(items) => Value::Array(
-            items
-                .into_iter()
-                .enumerate()
-                .map(|(index, item)| to_json(item, format!("{pointer}/{index}")))
-                .collect::<Result<_, _>>()?,
-        ),
-        serde_yaml::Value::Mapping(entries) => {
-            let mut map = Map::new();
-            for (key, value) in entries {
-                // Status codes come without quotes: `200:` is a number in YAML.
-                let key = match key {
-                    serde_yaml::Value::String(s) => s,
-                    serde_yaml::Value::Number(n) => n.to_string(),
-                    serde_yaml::Value::Bool(b) => b.to_string(),
-                    _ => return Err(format!("at {pointer}: a key must be text")),
-                };
-                let place = format!("{pointer}/{}", escape(&key));
-                let value = to_json(value, place.clone())?;
-                if map.insert(key, value).is_some() {
-                    return Err(format!("at {place}: the key stands twice, once with quotes and once without"));
-                }
-            }
-            Value::Object(map)
-        }
-        serde_yaml::Value::Tagged(tagged) => return Err(format!("at {pointer}: the tag {} isn't JSON", tagged.tag)),
-    })
 }
 
 /// A member's name as a segment of a JSON pointer (RFC 6901 section 3).

@@ -63,8 +63,17 @@ fn files_that_arent_specs_are_refused_with_the_place() {
         ("empty", ""),
         ("html_error_page", "<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n"),
         ("list", "- openapi: 3.0.1\n"),
-        ("not_openapi", "swagger: '2.0'\ninfo: {title: a, version: '1'}\n"),
+        ("not_openapi", "info: {title: a, version: '1'}\n"),
         ("tag", "openapi: !version 3.0.1\n"),
+        ("doubled_key_in_json", "{\"openapi\": \"3.0.1\", \"paths\": {\"/a\": {}, \"/a\": {}}}"),
+        ("json_that_is_cut_off", "{\"openapi\": \"3.0.1\", \"paths\": {"),
+        ("not_a_number", "openapi: 3.0.1\ninfo: {title: a, version: .nan}\n"),
+        ("merge_of_text", "openapi: 3.0.1\ninfo: {<<: text}\n"),
+        ("a_list_as_key", "openapi: 3.0.1\ninfo: {[a]: b}\n"),
+        ("swagger_2", "swagger: '2.0'\ninfo: {title: a, version: '1'}\n"),
+        ("version_that_is_a_number", "openapi: 3.0\ninfo: {title: a, version: '1'}\n"),
+        ("version_of_two_numbers", "openapi: '3.0'\ninfo: {title: a, version: '1'}\n"),
+        ("version_to_come", "openapi: 3.1\ninfo: {title: a, version: '1'}\n"),
     ];
     let mut messages = String::new();
     for (name, text) in cases {
@@ -85,6 +94,54 @@ fn files_that_arent_specs_are_refused_with_the_place() {
         messages += &format!("{name}\n  {}\n", message.replace(folder.path().to_str().unwrap(), "specs"));
     }
     insta::assert_snapshot!("files_that_arent_specs", messages);
+}
+
+/// In a process of its own, whose stderr is all that is printed.
+#[test]
+fn a_panic_of_the_generator_is_told_and_not_printed() {
+    const CHILD: &str = "PREFLIGHT_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "openapi: 3.0.1\ninfo: {title: a, version: '1'}\npaths: {}\n\
+                    components: {schemas: {A: {type: object, not: {type: string}}}}\n";
+        fs::write(folder.path().join("api.openapi.yaml"), text).unwrap();
+        let message = generate(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with("; preflight doesn't know this case yet"), "{message}");
+        // Other panics are printed as before.
+        let _ = catch_unwind(|| panic!("of another kind"));
+        return;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "a_panic_of_the_generator_is_told_and_not_printed", "--nocapture"]).env(CHILD, "1");
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("of another kind") && !said.contains("typify"), "{said}");
+}
+
+#[test]
+fn json_is_read_as_json_and_numbers_beyond_64_bits_are_numbers() {
+    let api = |info: &str, schema: &str| {
+        format!(
+            "{{\"openapi\": \"3.0.1\", \"info\": {info}, \"paths\": {{}}, \"components\": {{\"schemas\": {{\"A\": {schema}}}}}}}"
+        )
+    };
+    let info = r#"{"title": "A\ud83d\ude00\/", "version": "1"}"#;
+    let json = api(
+        info,
+        r#"{"type": "object", "properties": {"<<": {"type": "integer", "minimum": -9223372036854776000, "maximum": 18446744073709551615, "example": 89882280666127978791}}}"#,
+    );
+    let yaml = "openapi: 3.0.1\ninfo: {title: 'A😀/', version: '1'}\npaths: {}\ncomponents:\n  schemas:\n    A: {type: object, properties: {\"b\": {type: integer, minimum: -9223372036854776000, maximum: 18446744073709551615, exclusiveMaximum: true, example: 89882280666127978791}}}\n";
+    let flow = "{openapi: 3.0.1, info: {title: 'A😀/', version: '1'}, paths: {}, components: {schemas: {A: {type: object, example: 899999999999999999999999999999999999999999}}}}";
+    for text in [&format!("\u{feff}\n {json}\n"), yaml, flow] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("api.openapi.yaml"), text).unwrap();
+        let generated = generate(folder.path()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(generated.specs[0].upstream["info"]["title"], "A😀/");
+        let schema = &generated.specs[0].upstream["components"]["schemas"]["A"];
+        for example in [schema.pointer("/example"), schema.pointer("/properties/b/example")].into_iter().flatten() {
+            assert!(example.as_f64().unwrap() > 8e19, "{example}");
+        }
+    }
 }
 
 /// What it makes is compiled by `tests/third_api.rs`.
