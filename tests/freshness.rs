@@ -177,7 +177,10 @@ fn regen_adds_a_new_spec_and_takes_away_an_old_one() {
     }
     let regen = Regen::new(root).unwrap();
     regen.write().unwrap();
-    assert_eq!(names(&root.join(PINNED)), ["mod.rs", "other.rs", "worldline.rs"]);
+    let mut pinned = names(Path::new(PINNED));
+    pinned.iter_mut().filter(|name| *name == "onence.rs").for_each(|name| *name = "other.rs".to_owned());
+    pinned.sort();
+    assert_eq!(names(&root.join(PINNED)), pinned);
     let snapshots = names(&root.join("tests/snapshots"));
     assert!(snapshots.contains(&"surface__other_overlaid.snap".to_owned()));
     assert!(!snapshots.iter().any(|name| name.starts_with("surface__onence")), "{snapshots:?}");

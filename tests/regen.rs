@@ -451,11 +451,14 @@ fn arguments_that_make_no_sense_are_told_with_the_way_out() {
     let workspace = Workspace::new("arguments");
     let gone = workspace.root.join("gone.yaml").display().to_string();
     let other = workspace.incoming("openapi: 3.0.0\n");
+    let modules: Vec<_> = access_tokens_codegen::generate("specs".as_ref()).unwrap().specs;
+    let modules: Vec<_> = modules.iter().map(|spec| spec.module.as_str()).collect();
+    let there = format!("specs/twonce.openapi.yaml: there are {}; give a new one with --from", modules.join(", "));
     let cases: &[(&[&str], u8, &str)] = &[
         (&["regenerate"], 2, "unrecognized subcommand 'regenerate'"),
         (&["regen", "--check", "--dry-run"], 2, "cannot be used with"),
         (&["regen", "--format", "pdf"], 2, "[possible values: text, markdown]"),
-        (&["regen", "twonce"], 1, "specs/twonce.openapi.yaml: there are onence, worldline; give a new one with --from"),
+        (&["regen", "twonce"], 1, &there),
         (&["regen", "--from", &other], 1, "which specification is it? Say so: cargo xtask regen SPEC --from …"),
         (&["regen", "std", "--from", &other], 1, "`std` has another meaning in the raw crate"),
         (&["regen", "../x", "--from", &other], 1, "can't be a Rust module"),
