@@ -34,10 +34,10 @@ const SCOPE_OF_SECRET: &str = "        - scope\n        - client_id\n";
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     ("description", "onence", "Obtain a token for accessing", "Get a token for accessing"),
+    ("version", "onence", "version: v2.1.1", "version: v2.1.2"),
     ("invisible_words", "onence", "description: The generated Access Token for using as authentication token for other 1NCE API requests.",
         "description: \"The generated \\u202aAccess Token\\u202c.\\ufeff\""),
     ("code_in_words", "onence", "The generated Access Token", "|\n            ```\n            std::process::exit(1)\n            ```\n            The generated Access Token"),
-    ("version", "onence", "version: v2.1.1", "version: v2.1.2"),
     ("optional_request_member", "worldline", "        client_id:\n          type: string\n",
         "        tenant:\n          type: string\n        client_id:\n          type: string\n"),
     ("required_request_member", "worldline", SCOPE_OF_SECRET, "        - scope\n        - tenant\n        - client_id\n"),
