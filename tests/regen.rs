@@ -28,7 +28,7 @@ use support::work_tree::{commit, git, target_of_copies};
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
 const TOKEN_PATH: &str = "  /realms/{realm}/protocol/openid-connect/token:\n";
-const SCOPE_OF_SECRET: &str = "        - scope\n        - client_id\n";
+const SECRET_AND_MORE: &str = "        - client_secret\n      properties:\n";
 
 /// What upstream might do, one thing at a time. The report of each is a snapshot.
 #[rustfmt::skip]
@@ -40,7 +40,8 @@ const CASES: &[Case] = &[
     ("code_in_words", "onence", "The generated Access Token", "|\n            ```\n            std::process::exit(1)\n            ```\n            The generated Access Token"),
     ("optional_request_member", "worldline", "        client_id:\n          type: string\n",
         "        tenant:\n          type: string\n        client_id:\n          type: string\n"),
-    ("required_request_member", "worldline", SCOPE_OF_SECRET, "        - scope\n        - tenant\n        - client_id\n"),
+    ("required_request_member", "worldline", SECRET_AND_MORE, "        - client_secret\n        - tenant\n      properties:\n        tenant:\n          type: string\n"),
+    ("required_and_not_declared", "worldline", SECRET_AND_MORE, "        - client_secret\n        - tenant\n      properties:\n"),
     ("response_member_added", "worldline", "      properties:\n        access_token:\n",
         "      properties:\n        session_state:\n          type: string\n        access_token:\n"),
     ("response_member_removed", "worldline",

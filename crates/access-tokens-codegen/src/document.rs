@@ -44,18 +44,23 @@ fn json(text: &str) -> Result<Value, Unread> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Node { pointer: String::new(), merges: false, found: &found }.deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
-    value.map_err(|error| unread(error, found.take()))
+    value.map_err(|error| unread(&error, found.take(), Some((error.line(), error.column()))))
 }
 
 fn yaml(text: &str) -> Result<Value, Unread> {
     let found = RefCell::default();
     let node = Node { pointer: String::new(), merges: true, found: &found };
-    node.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| unread(error, found.take()))
+    let value = node.deserialize(serde_yaml::Deserializer::from_str(text));
+    value.map_err(|error| unread(&error, found.take(), error.location().map(|at| (at.line(), at.column()))))
 }
 
-/// What was found says more than the parser that passes it on.
-fn unread(error: impl fmt::Display, found: Option<String>) -> Unread {
-    found.map_or_else(|| Unread::Syntax(error.to_string()), Unread::Found)
+/// What was found says more than the parser that passes it on, but for the line and the column.
+fn unread(error: &dyn fmt::Display, found: Option<String>, at: Option<(usize, usize)>) -> Unread {
+    match (found, at) {
+        (Some(found), Some((line, column))) => Unread::Found(format!("{found} (line {line}, column {column})")),
+        (Some(found), None) => Unread::Found(found),
+        (None, _) => Unread::Syntax(error.to_string()),
+    }
 }
 
 /// What stands at a place.
