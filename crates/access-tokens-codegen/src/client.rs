@@ -10,9 +10,9 @@ use openapiv3::OpenAPI;
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
 use quote::quote;
 use schemars::schema::{InstanceType, SchemaObject, SingleOrVec};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::{Error, Spec, docs, preflight};
+use crate::{Error, Spec, docs, preflight, source::escape};
 
 const BANNER: &str = "\
 // @generated from the files in specs/. Do not edit: change the overlay there and run `cargo xtask regen`.\n";
@@ -24,6 +24,7 @@ pub(crate) fn generate(spec: &Spec) -> Result<String, Error> {
     let mut document = spec.document.clone();
     normalize(&mut document);
     preflight::check(spec.file(), &document)?;
+    choose_one(&mut document);
     let document: OpenAPI =
         serde_path_to_error::deserialize(document).map_err(|e| failed(format!("not an OpenAPI 3.0 document: {e}")))?;
     // Preflight knows the panics of this version of the generator. One that it missed must still end as an error.
@@ -111,9 +112,66 @@ fn normalize(value: &mut Value) {
             if members.get("type").is_some_and(|kind| kind == "integer") {
                 boundless(members);
             }
+            // As `true` or empty, the generator would drop what it says may come.
+            if let Some(others) = members.get_mut("additionalProperties")
+                && (*others == json!(true) || *others == json!({}))
+            {
+                *others = json!({"description": "Members that aren't declared."});
+            }
             members.values_mut().for_each(normalize);
         }
         _ => {}
+    }
+}
+
+/// Of an `anyOf` of values that may fit several branches, the generator makes an object that holds all of them, as if all were
+/// objects. Where they aren't, which branch reads a value makes no difference, so it becomes a `oneOf`.
+fn choose_one(document: &mut Value) {
+    let mut places = Vec::new();
+    plain_choices(document, document, String::new(), &mut places);
+    for place in places {
+        if let Some(Value::Object(schema)) = document.pointer_mut(&place)
+            && !schema.contains_key("oneOf")
+            && let Some(branches) = schema.shift_remove("anyOf")
+        {
+            schema.insert("oneOf".to_owned(), branches);
+        }
+    }
+}
+
+/// The pointers of the schemas with an `anyOf` of more than objects.
+fn plain_choices(document: &Value, value: &Value, pointer: String, places: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                plain_choices(document, item, format!("{pointer}/{index}"), places);
+            }
+        }
+        Value::Object(members) => {
+            let branches = members.get("anyOf").and_then(Value::as_array);
+            if branches.is_some_and(|branches| !branches.iter().all(|branch| is_object(document, branch, 0))) {
+                places.push(pointer.clone());
+            }
+            for (name, member) in members.iter().filter(|(name, member)| !preflight::holds_values(name, member)) {
+                plain_choices(document, member, format!("{pointer}/{}", escape(name)), places);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_object(document: &Value, schema: &Value, depth: usize) -> bool {
+    if depth > 16 {
+        return true;
+    }
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+        return target.is_some_and(|target| is_object(document, target, depth + 1));
+    }
+    let mut branches = ["allOf", "oneOf", "anyOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
+    match schema.get("type").and_then(Value::as_str) {
+        Some(kind) => kind == "object",
+        None => schema.get("properties").is_some() || branches.any(|branch| is_object(document, branch, depth + 1)),
     }
 }
 

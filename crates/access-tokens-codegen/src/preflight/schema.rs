@@ -24,9 +24,15 @@ impl<'a> Preflight<'a> {
             }
             let titled =
                 schema.get("title").and_then(Value::as_str).is_some_and(|title| rust_type(title) == rust_type(name));
-            if titled && schema.get("nullable") == Some(&Value::Bool(true)) {
+            let nullable = schema.get("nullable") == Some(&Value::Bool(true));
+            if titled && nullable {
                 let reason = "with `nullable`, it would become an option of itself; give it another title, or none";
                 self.find(format!("{pointer}/title"), reason);
+            }
+            if nullable && (schema.get("oneOf").is_some() || schema.get("anyOf").is_some()) {
+                let reason = "a choice that may be null would become two types of one name; remove `nullable`, and have it where \
+                              the choice is used, beside an `allOf` of it";
+                self.find(format!("{pointer}/nullable"), reason);
             }
             self.types.insert(rust_type(name), Node { pointer: pointer.clone(), value: schema });
             self.circle(name, &pointer, schema);
