@@ -283,10 +283,17 @@ impl Schema<'_> {
         }
     }
 
-    /// One of the branches.
+    /// One of the branches; of objects to choose any number from, two at once as well.
     fn choice(&self, schema: &Value, depth: usize) -> Option<BoxedStrategy<Value>> {
         let branches = schema.get("oneOf").or_else(|| schema.get("anyOf"))?.as_array()?;
-        let branches: Vec<_> = branches.iter().map(|branch| self.strategy(branch, depth + 1)).collect();
+        let mut branches: Vec<_> = branches.iter().map(|branch| self.strategy(branch, depth + 1)).collect();
+        if let (Some(_), [one, other, ..]) = (schema.get("anyOf"), &branches[..]) {
+            let both = (one.clone(), other.clone()).prop_map(|both| match both {
+                (Value::Object(one), Value::Object(other)) => Value::Object(one.into_iter().chain(other).collect()),
+                (one, _) => one,
+            });
+            branches.push(both.boxed());
+        }
         Some(proptest::strategy::Union::new(branches).boxed())
     }
 

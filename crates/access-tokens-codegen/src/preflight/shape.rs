@@ -75,9 +75,10 @@ impl<'a> Preflight<'a> {
         Some(shapes)
     }
 
-    /// Of objects to choose from the generated types take the first that reads a document, whatever it drops; of an `anyOf`
-    /// they take all, and write what several declare more than once.
+    /// Of objects to choose from the generated types take the first that reads a document, whatever it drops. Of an `anyOf` of
+    /// objects alone they take all, and write what several declare more than once, or they take one and no more.
     pub(super) fn choice(&mut self, pointer: &str, key: &str, branches: &'a [Value]) {
+        let merges = key == "anyOf" && branches.iter().all(|branch| self.shapes(pointer, branch, 0).is_some());
         for (later, schema) in branches.iter().enumerate() {
             let place = format!("{pointer}/{key}/{later}");
             for (earlier, other) in branches.iter().enumerate().take(later) {
@@ -89,12 +90,10 @@ impl<'a> Preflight<'a> {
                     self.find(&place, reason);
                     break;
                 }
-                if let Some(member) = self.shared(&format!("{pointer}/{key}/{earlier}"), other, &place, schema)
-                    && key == "anyOf"
-                {
+                if merges && self.together(&format!("{pointer}/{key}/{earlier}"), other, &place, schema) {
                     let reason = format!(
-                        "an object that fits the branch {earlier}, too, would be written with `{member}` twice; make one object of \
-                         both, or a `oneOf` of objects that a required enum of one value tells apart"
+                        "an object that fits the branch {earlier}, too, is refused, or written with members twice; make one object of \
+                         both, or a `oneOf` if only one may fit"
                     );
                     self.find(&place, reason);
                     break;
@@ -135,19 +134,22 @@ impl<'a> Preflight<'a> {
         None
     }
 
-    /// A member that both declare, where there are objects that both read.
-    fn shared(&mut self, at: &str, one: &'a Value, place: &str, other: &'a Value) -> Option<String> {
-        let (ones, others) = (self.shapes(at, one, 0)?, self.shapes(place, other, 0)?);
-        for one in &ones {
-            for other in &others {
-                if let Some(name) = one.properties.keys().find(|name| other.properties.contains_key(*name))
-                    && (self.reads(one, other, 0) || self.reads(other, one, 0))
-                {
-                    return Some((*name).to_owned());
-                }
-            }
-        }
-        None
+    /// Whether there are objects that fit both.
+    fn together(&mut self, at: &str, one: &'a Value, place: &str, other: &'a Value) -> bool {
+        let ones = self.shapes(at, one, 0).unwrap_or_default();
+        let others = self.shapes(place, other, 0).unwrap_or_default();
+        let fits = |closed: &Shape<'a>, other: &Shape<'a>| {
+            !closed.closed || other.required.iter().all(|name| closed.properties.contains_key(name))
+        };
+        ones.iter().any(|one| {
+            others.iter().any(|other| {
+                let clash = one.properties.iter().any(|(name, mine)| {
+                    let is_there = one.required.contains(name) || other.required.contains(name);
+                    other.properties.get(name).filter(|_| is_there).is_some_and(|its| self.disjoint(mine, its, 0))
+                });
+                !clash && fits(one, other) && fits(other, one)
+            })
+        })
     }
 
     /// Whether the type of `reader` takes some of the objects that `object` describes.
