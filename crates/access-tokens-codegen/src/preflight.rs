@@ -84,6 +84,10 @@ struct Preflight<'a> {
     types: BTreeMap<String, Node<'a>>,
     /// What was looked at for members that only one way has: `readOnly` or `writeOnly`, and the pointer.
     one_way: BTreeSet<(&'static str, String)>,
+    /// Of two schemas, by their pointers, whether no value fits both.
+    disjoint: BTreeMap<(String, String), bool>,
+    /// The schemas that were compared for what one of them drops of the other.
+    compared: BTreeSet<(String, String)>,
     findings: Vec<Finding>,
 }
 
@@ -96,7 +100,15 @@ struct Node<'a> {
 
 impl<'a> Preflight<'a> {
     fn new(document: &'a Value) -> Self {
-        Self { document, operation: None, types: BTreeMap::new(), one_way: BTreeSet::new(), findings: Vec::new() }
+        Self {
+            document,
+            operation: None,
+            types: BTreeMap::new(),
+            one_way: BTreeSet::new(),
+            disjoint: BTreeMap::new(),
+            compared: BTreeSet::new(),
+            findings: Vec::new(),
+        }
     }
 
     fn find(&mut self, pointer: impl Into<String>, reason: impl Into<String>) {

@@ -88,6 +88,8 @@ impl<'a> Preflight<'a> {
                          if it then reads only its own, or have what tells them apart required, as an enum of one value"
                     );
                     self.find(&place, reason);
+                    // What was on the way to it loses something, too.
+                    self.compared.clear();
                     break;
                 }
                 if merges && self.together(&format!("{pointer}/{key}/{earlier}"), other, &place, schema) {
@@ -108,6 +110,11 @@ impl<'a> Preflight<'a> {
             return None;
         }
         let (reader, schema) = (self.resolve(at, reader)?, self.resolve(place, schema)?);
+        // The same loses nothing, and what was looked at once needn't be again.
+        let pair = (reader.pointer.clone(), schema.pointer.clone());
+        if reader.pointer == schema.pointer || !self.compared.insert(pair) {
+            return None;
+        }
         if let (Some(one), Some(other)) = (reader.value.get("items"), schema.value.get("items")) {
             let (at, place) = (format!("{}/items", reader.pointer), format!("{}/items", schema.pointer));
             return self.lost(&at, one, &place, other, depth + 1);
@@ -169,19 +176,34 @@ impl<'a> Preflight<'a> {
     /// Whether no value fits both.
     fn disjoint(&mut self, one: &Node<'a>, other: &Node<'a>, depth: usize) -> bool {
         let (Some(one), Some(other)) = (self.unwrapped(one), self.unwrapped(other)) else { return false };
+        let pair = (one.pointer.clone(), other.pointer.clone());
+        if one.pointer == other.pointer {
+            return false;
+        }
+        if let Some(known) = self.disjoint.get(&pair) {
+            return *known;
+        }
+        // Until it is known, as for what leads back here.
+        self.disjoint.insert(pair.clone(), false);
+        let disjoint = self.have_nothing_in_common(&one, &other, depth);
+        self.disjoint.insert(pair, disjoint);
+        disjoint
+    }
+
+    fn have_nothing_in_common(&mut self, one: &Node<'a>, other: &Node<'a>, depth: usize) -> bool {
         let nullable = |node: &Node<'a>| node.value.get("nullable") == Some(&Value::Bool(true));
-        if nullable(&one) && nullable(&other) {
+        if nullable(one) && nullable(other) {
             return false;
         }
         let values = |node: &Node<'a>| node.value.get("enum").and_then(Value::as_array);
-        if let (Some(ones), Some(others)) = (values(&one), values(&other)) {
+        if let (Some(ones), Some(others)) = (values(one), values(other)) {
             return !ones.iter().any(|value| others.contains(value));
         }
         let kind = |node: &Node<'a>| match node.value.get("type").and_then(Value::as_str) {
             Some("integer") => Some("number"),
             kind => kind,
         };
-        match (kind(&one), kind(&other)) {
+        match (kind(one), kind(other)) {
             (Some("object"), Some("object")) if depth < DEPTH => {
                 let ones = self.shapes(&one.pointer, one.value, depth + 1).unwrap_or_default();
                 let others = self.shapes(&other.pointer, other.value, depth + 1).unwrap_or_default();

@@ -41,11 +41,13 @@ struct Fault {
     reason: String,
 }
 
+type Read = fn(&Value) -> Result<(), Fault>;
+
 /// A part of a document that is of one kind.
 struct Part<'a> {
     pointer: String,
     value: &'a Value,
-    read: fn(&Value) -> Result<(), Fault>,
+    read: Read,
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Result<(), Fault> {
@@ -76,7 +78,7 @@ impl<'a> Part<'a> {
                     parts.push(Part { pointer, value, read });
                 }
             };
-            let (each, read): (bool, fn(&Value) -> Result<(), Fault>) = match name.as_str() {
+            let (each, read): (bool, Read) = match name.as_str() {
                 "info" => (false, read::<v3::Info>),
                 "components" => (false, read::<v3::Components>),
                 "requestBody" => (false, read::<v3::RequestBody>),
