@@ -165,6 +165,10 @@ fn translate(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(translate),
         Value::Object(map) => {
             map.values_mut().for_each(translate);
+            // An empty member is as good as none, so how many there are says nothing.
+            if map.get("minProperties").is_some_and(Value::is_number) {
+                map.remove("minProperties");
+            }
             if map.remove("nullable") == Some(Value::Bool(true)) {
                 if let Some(Value::Array(values)) = map.get_mut("enum") {
                     values.push(Value::Null);
@@ -252,10 +256,15 @@ impl Schema<'_> {
         match schema.get("type").and_then(Value::as_str) {
             Some("string") => self.string(schema),
             Some("integer") => {
-                let (least, most) = match schema.get("format").and_then(Value::as_str) {
-                    Some("int32") => (i128::from(i32::MIN), i128::from(i32::MAX)),
-                    Some("uint64") => (0, i128::from(u64::MAX)),
-                    _ => (i128::from(i64::MIN), i128::from(i64::MAX)),
+                let (least, most): (i128, i128) = match schema.get("format").and_then(Value::as_str) {
+                    Some("int8") => (i8::MIN.into(), i8::MAX.into()),
+                    Some("uint8") => (0, u8::MAX.into()),
+                    Some("int16") => (i16::MIN.into(), i16::MAX.into()),
+                    Some("uint16") => (0, u16::MAX.into()),
+                    Some("int32") => (i32::MIN.into(), i32::MAX.into()),
+                    Some("uint" | "uint32") => (0, u32::MAX.into()),
+                    Some("uint64") => (0, u64::MAX.into()),
+                    _ => (i64::MIN.into(), i64::MAX.into()),
                 };
                 let least = number("minimum").map_or(least, |bound| least.max(bound as i128));
                 let most = number("maximum").map_or(most, |bound| most.min(bound as i128));
