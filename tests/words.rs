@@ -15,7 +15,11 @@ mod support;
 use std::{fs, path::Path, process::Command};
 
 use access_tokens_codegen::generate;
-use serde_json::{Value, json};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use serde_json::{Map, Value, json};
 
 use support::work_tree::{cargo, copy_work_tree, skipped, target_of_copies};
 
@@ -37,7 +41,7 @@ const HOSTILE: &[(&str, &str)] = &[
     ("attribute", "#![no_std]\n\n# #[doc = \"x\"] // \" r#\"x\"# \\u{41} \\"),
     (
         "links",
-        "https://a.example/b_c_d, (http://b.example/?x=[1]) ![i](http://c.example/d.png) [j](javascript:alert(1)) <javascript:alert(1)> <k@d.example> [l](https://d.example)",
+        "https://a.example/b_c_d, (http://b.example/?x=[1]) ![i](http://c.example/d.png) [j](javascript:alert(1)) <javascript:alert(1)> <k@d.example> [l](https://d.example)\n\n[unused]: nowhere\n[used]: nowhere::else \"title\"\n\n[used] [page]\n\n[page]: https://e.example",
     ),
     (
         "fence",
@@ -47,6 +51,7 @@ const HOSTILE: &[(&str, &str)] = &[
     ("fence_first", "```\nstd::fs::write(\"RAN\", \"\").unwrap();\n```\nand then\n```\nlet x\n```"),
     ("unclosed", "Code:\n```\nstd::fs::write(\"RAN\", \"\").unwrap();"),
     ("indented", "Code:\n\n    std::fs::write(\"RAN\", \"\").unwrap();\n\n    let ``` = 1;\n\nMore.\n\n\tlet tab"),
+    ("indented_by_a_tab", "  [word]\n\t```"),
     ("all_indented", "    std::fs::write(\"RAN\", \"\").unwrap();\n    [x]"),
     (
         "list",
@@ -114,6 +119,86 @@ fn says(text: &str) -> Value {
     })
 }
 
+/// Texts put together by chance from what Markdown has a meaning for, as descriptions of types and of what belongs to a call.
+fn says_by_chance() -> Value {
+    const TOKENS: &[&str] = &[
+        "```",
+        "````",
+        "~~~",
+        "`",
+        "``",
+        "\n",
+        "\n",
+        "\n\n",
+        "    ",
+        "  ",
+        "\t",
+        "> ",
+        "- ",
+        "* ",
+        "1. ",
+        "[",
+        "]",
+        "](",
+        ")",
+        "[^1]",
+        "]: ",
+        "!",
+        "<",
+        ">",
+        "<b>",
+        "</b>",
+        "<!--",
+        "-->",
+        "<script>",
+        "&lt;",
+        "https://a.example/x_y",
+        "http://",
+        "<https://b.example>",
+        "\\",
+        "*",
+        "_",
+        "**",
+        "~~",
+        "|",
+        "|-|",
+        "#",
+        "---",
+        "===",
+        "é",
+        "😀",
+        " ",
+        "\"",
+        "'",
+        "*/",
+        "/*",
+        "{",
+        "let x = 1;",
+        "word",
+        "rust",
+        "x::y",
+    ];
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[3; 32]));
+    let texts = proptest::collection::vec(proptest::sample::select(TOKENS), 1..24);
+    let mut text = || texts.new_tree(&mut runner).unwrap().current().concat();
+    let mut schemas = Map::new();
+    for index in 0..300 {
+        let member = json!({"type": "string", "description": text()});
+        let schema = json!({"type": "object", "description": text(), "properties": {"a": member}});
+        schemas.insert(format!("T{index}"), schema);
+    }
+    let operations = (0..60).map(|index| {
+        let parameter = json!({"in": "query", "name": "q", "description": text(), "schema": {"type": "string"}});
+        let operation = json!({
+            "operationId": format!("call{index}"), "summary": text(), "description": text(), "parameters": [parameter],
+            "responses": {"204": {"description": "OK"}},
+        });
+        (format!("/t{index}"), json!({"get": operation}))
+    });
+    let paths: Map<_, _> = operations.collect();
+    json!({"openapi": "3.0.3", "info": {"title": "Chance", "version": "1"}, "paths": paths, "components": {"schemas": schemas}})
+}
+
 #[test]
 fn no_text_of_a_specification_runs_breaks_the_build_or_disturbs_rustdoc() {
     let workspace = Path::new(env!("CARGO_TARGET_TMPDIR")).join("words");
@@ -127,6 +212,7 @@ fn no_text_of_a_specification_runs_breaks_the_build_or_disturbs_rustdoc() {
         let api = says(&text.replace("RAN", ran.to_str().unwrap()));
         fs::write(specs.path().join(format!("{name}.openapi.yaml")), api.to_string()).unwrap();
     }
+    fs::write(specs.path().join("chance.openapi.yaml"), says_by_chance().to_string()).unwrap();
     let files = generate(specs.path()).unwrap().files;
     let docs = |(name, text): &(&str, &str)| {
         let (before, _) = files[&format!("{name}.rs")].split_once("    pub struct Part {").unwrap();

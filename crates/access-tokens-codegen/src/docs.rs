@@ -54,9 +54,10 @@ pub(crate) fn tame(text: &str) -> String {
     fenced(&unindented(text))
 }
 
-/// As rustdoc takes it: without the indentation that all lines share, and without empty ones at either end.
+/// As rustdoc takes it: without the indentation that all lines share, in which a tab is one character, and without empty lines at
+/// either end.
 fn unindented(text: &str) -> String {
-    let indentation = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
     let lines = || text.lines().map(str::trim_end);
     let shared = lines().filter(|line| !line.is_empty()).map(indentation).min().unwrap_or(0);
     let lines: Vec<_> = lines().map(|line| line.get(shared..).unwrap_or_default()).collect();
@@ -85,7 +86,11 @@ fn edits(text: &str) -> Vec<(Range<usize>, String)> {
         | Options::ENABLE_SMART_PUNCTUATION;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let (mut links, mut in_code) = (0_usize, false);
-    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+    let events = Parser::new_ext(text, options).into_offset_iter();
+    // One that nothing refers to is followed all the same.
+    let definitions = events.reference_definitions().iter().filter(|(_, definition)| !is_harmless(&definition.dest));
+    edits.extend(definitions.map(|(_, definition)| (definition.span.start..definition.span.start, "\\".to_owned())));
+    for (event, range) in events {
         match event {
             Event::Start(Tag::CodeBlock(kind)) => {
                 in_code = true;
@@ -98,8 +103,7 @@ fn edits(text: &str) -> Vec<(Range<usize>, String)> {
             Event::End(TagEnd::CodeBlock) => in_code = false,
             Event::Start(Tag::Link { link_type, dest_url, .. }) => {
                 links += 1;
-                let harmless = ["https://", "http://", "mailto:"].iter().any(|scheme| dest_url.starts_with(scheme));
-                if !harmless && link_type != LinkType::Email {
+                if !is_harmless(&dest_url) && link_type != LinkType::Email {
                     edits.push((range.start..range.start, "\\".to_owned()));
                 }
             }
@@ -126,6 +130,11 @@ fn edits(text: &str) -> Vec<(Range<usize>, String)> {
         apart
     });
     edits
+}
+
+/// Whether a link leads to a page or an address, and nowhere else.
+fn is_harmless(destination: &str) -> bool {
+    ["https://", "http://", "mailto:"].iter().any(|scheme| destination.starts_with(scheme))
 }
 
 /// The info string of a fenced block.
