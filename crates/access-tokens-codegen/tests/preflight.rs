@@ -144,6 +144,27 @@ fn json_is_read_as_json_and_numbers_beyond_64_bits_are_numbers() {
     }
 }
 
+#[test]
+fn an_overlay_puts_a_version_of_two_numbers_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        ("api.openapi.yaml", "openapi: 3.0\ninfo: {title: a, version: '1'}\npaths: {}\n"),
+        (
+            "api.overlay.yaml",
+            "overlay: 1.0.0\ninfo: {title: a, version: '1'}\nactions:\n- {target: $, x-quirk: version, x-was: {openapi: 3.0}, \
+             update: {openapi: 3.0.3}}\n",
+        ),
+        (
+            "quirks.yaml",
+            "quirks:\n- {id: version, provider: api, spec: It is a number., truth: It is text., handled: [overlay], tests: []}\n",
+        ),
+    ];
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    assert_eq!(generate(folder.path()).unwrap().specs[0].document["openapi"], "3.0.3");
+}
+
 /// What it makes is compiled by `tests/third_api.rs`.
 #[test]
 fn what_the_generator_can_use_passes() {
