@@ -268,6 +268,25 @@ async fn who_comes_back_at_the_time_that_was_named_waits_for_the_exchange() {
     }
 }
 
+/// The server tells what is left when it answers, and rounds that down; the cache counts from when it asked.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_came_again_by_a_slow_answer_ends_when_it_was_told_at_first() {
+    let lives = |seconds| AccessToken::new("one").unwrap().with_expires_in(Duration::from_secs(seconds));
+    let endpoint = ScriptedEndpoint::new().then(lives(17)).then_after(Duration::from_millis(2430), lives(6));
+    let endpoint = endpoint.then(token("two"));
+    let policy = Policy::new().refresh_at(0.5).jitter(0.0);
+    let cache = TokenCache::builder(endpoint.clone()).clock(Clock::tokio()).policy(policy).build().unwrap();
+    cache.token().await.unwrap();
+    sleep(Duration::from_millis(8600)).await;
+    for _ in 0..7 {
+        assert_eq!(cache.token().await.unwrap().secret(), "one");
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(endpoint.exchanges(), 2);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(cache.token().await.unwrap().secret(), "two");
+}
+
 /// As of an endpoint that reckons by the issue time in the token, and whose clock is off.
 #[tokio::test(start_paused = true)]
 async fn tokens_that_come_old_arent_replaced_the_moment_they_come() {

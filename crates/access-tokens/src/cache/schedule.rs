@@ -81,11 +81,13 @@ impl Held {
         self.token.secret() == token.secret()
     }
 
-    /// It came again, which is no refresh: there is nothing to ask for before its end. When that is was told at first;
-    /// the server tells it anew with each answer and rounds, so only what is clearly another time counts.
+    /// It came again, which is no refresh: there is nothing to ask for before its end. When that is was told at first; the
+    /// server tells it anew with each answer and rounds, and the answer takes its time, so only what is clearly another time
+    /// counts.
     pub(super) fn came_again(&mut self, again: Self, now: Moment) {
-        let apart = |one: Moment, other: Moment| now.until(one).abs_diff(now.until(other)) > ROUNDING;
-        if apart(self.ends, again.ends) || now.reached(self.ends.plus(ROUNDING)) {
+        let is_after = |one: Moment, other: Moment| now.until(one) > now.until(other).saturating_add(ROUNDING);
+        let is_apart = is_after(again.ends, self.ends_latest) || is_after(self.ends, again.ends_latest);
+        if is_apart || now.reached(self.ends.plus(ROUNDING)) {
             *self = again;
         }
         self.wait_for_end();
