@@ -55,11 +55,9 @@ async fn a_root_of_its_own_is_trusted_only_where_it_was_given() {
 async fn a_client_certificate_is_shown_where_it_was_given() {
     let authority = authority();
     let url = tls_server(&authority, true).await;
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["client".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     let trusting = || direct().add_roots_pem(authority.pem());
 
-    let showing = trusting().identity(Identity::new(key.serialize_pem(), certificate.pem()).unwrap());
+    let showing = trusting().identity(client_identity(&authority));
     assert_eq!(secret(&url, showing).await.unwrap(), "abc");
     assert_eq!(secret(&url, trusting()).await.unwrap_err().kind(), ErrorKind::Configuration);
 }
@@ -274,14 +272,7 @@ async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
         (&[21, 3, 3, 0, 2, 2, 120], "doesn't speak HTTP/1.1; check the host and port of the base URL"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "doesn't speak TLS; check the host and port of the base URL"),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            let _ = connection.read(&mut [0; 4096]).await;
-            let _ = connection.write_all(bytes).await;
-            let _ = connection.read(&mut [0; 4096]).await;
-        });
+        let url = answering_tls_with(bytes.to_vec()).await;
         let error = secret(&url, direct()).await.unwrap_err();
         assert_eq!((error.kind(), error.obstacle()), (ErrorKind::Configuration, Some(Obstacle::Tls)), "{error}");
         assert!(error.to_string().contains(message), "{error}");
@@ -296,14 +287,7 @@ async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
 #[tokio::test]
 async fn an_alert_about_certificates_is_about_a_client_certificate_only_where_one_was_asked_for() {
     for alert in [42, 46, 48, 49] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            let _ = connection.read(&mut [0; 4096]).await;
-            let _ = connection.write_all(&[21, 3, 3, 0, 2, 2, alert]).await;
-            let _ = connection.read(&mut [0; 4096]).await;
-        });
+        let url = answering_tls_with(vec![21, 3, 3, 0, 2, 2, alert]).await;
         let error = secret(&url, direct()).await.unwrap_err();
         assert_eq!(error.obstacle(), Some(Obstacle::Tls), "{alert}: {error}");
     }
@@ -360,15 +344,10 @@ async fn a_certificate_that_is_renewed_is_found_at_the_pace_of_an_outage() {
 async fn a_client_certificate_that_a_server_wants_is_named() {
     let authority = authority();
     let trusting = || direct().add_roots_pem(authority.pem());
-    let key = KeyPair::generate().unwrap();
-    let signed_by = |authority: &CertifiedIssuer<'static, KeyPair>| {
-        let params = CertificateParams::new(["client".to_owned()]).unwrap();
-        Identity::new(key.serialize_pem(), params.signed_by(&key, authority).unwrap().pem()).unwrap()
-    };
     let mutual = tls_server(&authority, true).await;
     let missing = secret(&mutual, trusting()).await.unwrap_err();
     assert!(missing.to_string().contains("asks for a client certificate, and none is set"), "{missing}");
-    let refused = secret(&mutual, trusting().identity(signed_by(&self::authority()))).await.unwrap_err();
+    let refused = secret(&mutual, trusting().identity(client_identity(&self::authority()))).await.unwrap_err();
     assert!(refused.to_string().contains("refuses the client certificate"), "{refused}");
 
     // nginx goes on with the handshake, and says so in HTML.
@@ -376,7 +355,7 @@ async fn a_client_certificate_that_a_server_wants_is_named() {
     let optional = Served { mutual: Some(false), ..tls(&authority) }.start(html).await;
     let told = secret(&optional, trusting()).await.unwrap_err();
     assert!(told.to_string().contains("asked for a client certificate, and none is set"), "{told}");
-    let shown = secret(&optional, trusting().identity(signed_by(&authority))).await.unwrap_err();
+    let shown = secret(&optional, trusting().identity(client_identity(&authority))).await.unwrap_err();
     assert!(shown.to_string().contains("may refuse the one that is set"), "{shown}");
     assert_eq!((told.status(), shown.status()), (Some(400), Some(400)));
     for error in [missing, refused, told, shown] {
@@ -409,19 +388,14 @@ content-length: 30
 #[tokio::test]
 async fn a_client_certificate_that_is_refused_doesnt_replace_one_that_works() {
     let authority = authority();
-    let key = KeyPair::generate().unwrap();
-    let signed_by = |authority: &CertifiedIssuer<'static, KeyPair>| {
-        let params = CertificateParams::new(["client".to_owned()]).unwrap();
-        Identity::new(key.serialize_pem(), params.signed_by(&key, authority).unwrap().pem()).unwrap()
-    };
-    let identity = Arc::new(Mutex::new(signed_by(&authority)));
+    let identity = Arc::new(Mutex::new(client_identity(&authority)));
     let (newest, url, root) = (identity.clone(), tls_server(&authority, true).await, authority.pem());
     let endpoint = RotatingEndpoint::new(move || {
         client(&url, direct().add_roots_pem(root.as_str()).identity(newest.lock().unwrap().clone()))
     })
     .unwrap();
     endpoint.exchange().await.unwrap();
-    *identity.lock().unwrap() = signed_by(&self::authority());
+    *identity.lock().unwrap() = client_identity(&self::authority());
     endpoint.reload().unwrap();
     assert_eq!(endpoint.exchange().await.unwrap().secret(), "abc");
 }
@@ -475,6 +449,26 @@ fn ca(name: &str) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
     params
+}
+
+/// A client certificate of that authority.
+fn client_identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["client".to_owned()]).unwrap().signed_by(&key, authority).unwrap();
+    Identity::new(key.serialize_pem(), certificate.pem()).unwrap()
+}
+
+/// Sends these bytes to the first who begins to speak TLS.
+async fn answering_tls_with(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 4096]).await;
+        let _ = connection.write_all(&bytes).await;
+        let _ = connection.read(&mut [0; 4096]).await;
+    });
+    url
 }
 
 /// A server of TLS on `localhost`, which gives one literal answer to every request.

@@ -113,8 +113,11 @@ impl Asked<'_> {
             });
         };
         let outcome = match outcome {
-            Ok(granted) if granted.access_token.is_some() => return self.granted(granted),
-            outcome => outcome,
+            Ok(mut granted) => match granted.access_token.take() {
+                Some(secret) => return self.granted(&secret, granted),
+                None => Ok(()),
+            },
+            Err(error) => Err(error),
         };
         // Only now: what reads them keeps copies, and there is no token in it.
         let words = body.as_deref().map(|body| self.words(body)).unwrap_or_default();
@@ -126,7 +129,7 @@ impl Asked<'_> {
         };
         match outcome {
             // Quirks onence-nothing-required, worldline-required-members.
-            Ok(_) if !is_documented_error => Err(unusable("there is no access_token in it")),
+            Ok(()) if !is_documented_error => Err(unusable("there is no access_token in it")),
             Err(RawError::InvalidResponsePayload(body, e)) if !is_documented_error => {
                 // The parser's words quote the body, and the body may be a token: only its place is told. Quirk
                 // errors-that-print-the-body.
@@ -140,9 +143,8 @@ impl Asked<'_> {
         }
     }
 
-    /// A token, if the answer 200 holds one that can be used.
-    fn granted(&self, granted: Granted) -> Result<AccessToken, Error> {
-        let secret = granted.access_token.ok_or_else(|| self.contract("there is no access_token in it"))?;
+    /// The token of an answer 200, if it can be used.
+    fn granted(&self, secret: &Secret, granted: Granted) -> Result<AccessToken, Error> {
         match granted.token_type {
             Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
             // Not quoted: it is whatever the server put there.
