@@ -12,7 +12,7 @@ use quote::quote;
 use schemars::schema::{InstanceType, SchemaObject, SingleOrVec};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Spec, docs, preflight, source::escape};
+use crate::{Error, Spec, docs, openapi, pointer::escape, preflight};
 
 const BANNER: &str = "\
 // @generated from the files in specs/. Do not edit: change the overlay there and run `cargo xtask regen`.\n";
@@ -152,7 +152,7 @@ fn plain_choices(document: &Value, value: &Value, pointer: String, places: &mut 
             if branches.is_some_and(|branches| !branches.iter().all(|branch| is_object(document, branch, 0))) {
                 places.push(pointer.clone());
             }
-            for (name, member) in members.iter().filter(|(name, member)| !preflight::holds_values(name, member)) {
+            for (name, member) in members.iter().filter(|(name, member)| !openapi::holds_values(name, member)) {
                 plain_choices(document, member, format!("{pointer}/{}", escape(name)), places);
             }
         }

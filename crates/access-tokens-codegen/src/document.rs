@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::{Error, source::escape};
+use crate::{Error, pointer::escape};
 
 /// Reads the contents of `file`. JSON is read as JSON, since YAML isn't quite a superset of it: it has no surrogate pairs.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {

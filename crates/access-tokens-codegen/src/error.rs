@@ -84,7 +84,7 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, quirk, target, reason } = self;
         write!(f, "actions[{index}] (quirk `{quirk}`, target {target}): {reason}; ")?;
-        f.write_str("fixed upstream? If so, delete the action and its quirk")
+        f.write_str("correct the action, or delete it if nothing needs it any more")
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::{preflight::NAMED, source::escape};
+use crate::{openapi::NAMED, pointer::escape};
 
 /// Invisible characters that were taken out of a title, a summary, a description or an example.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Error, document, overlay};
+use crate::{Error, document, expected};
 
 /// The ledger's file name in `specs/`.
 pub(crate) const FILE: &str = "quirks.yaml";
@@ -29,10 +29,6 @@ pub struct Quirk {
     /// that isn't there. Empty for a quirk of the server that no line of the spec shows.
     #[serde(default)]
     pub pointers: BTreeMap<String, Value>,
-    /// What stands at these pointers once upstream has fixed it, told in the same way; `null` for what is gone. Empty where no
-    /// specification could.
-    #[serde(default)]
-    pub fixed: BTreeMap<String, Value>,
     /// What the spec says.
     pub spec: String,
     /// What is true, and how we know.
@@ -46,21 +42,12 @@ pub struct Quirk {
 impl Quirk {
     /// The pointers that no longer show the quirk in `spec`, the document as published.
     pub fn gone(&self, spec: &Value) -> Vec<&str> {
-        let holds = |pointer: &str, was| spec.pointer(pointer).is_some_and(|found| overlay::holds(found, was));
+        let holds = |pointer: &str, was| spec.pointer(pointer).is_some_and(|found| expected::holds(found, was));
         self.pointers
             .iter()
             .filter(|(pointer, was)| !holds(pointer, was))
             .map(|(pointer, _)| pointer.as_str())
             .collect()
-    }
-
-    /// Whether `spec`, the document as published, says what the ledger calls right.
-    pub fn is_fixed(&self, spec: &Value) -> bool {
-        let right = |(pointer, right): (&String, &Value)| match spec.pointer(pointer) {
-            Some(found) => overlay::holds(found, right),
-            None => right.is_null(),
-        };
-        !self.fixed.is_empty() && self.fixed.iter().all(right)
     }
 }
 

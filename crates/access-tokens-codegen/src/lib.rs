@@ -16,10 +16,13 @@ mod client;
 mod docs;
 mod document;
 mod error;
+mod expected;
 mod invisible;
 pub mod ledger;
+mod openapi;
 mod outline;
 mod overlay;
+mod pointer;
 mod preflight;
 #[cfg(feature = "regen")]
 mod regen;
@@ -31,7 +34,7 @@ pub use error::{Error, Finding, Misfit};
 pub use invisible::Stripped;
 pub use outline::{Line, crate_outline, outline};
 #[cfg(feature = "regen")]
-pub use regen::{Change, Effect, Outcome, Regen, SpecChange, Xtask, spec_changes};
+pub use regen::{Change, Outcome, Regen, SpecChange, Xtask, spec_changes};
 pub use source::Spec;
 
 /// What one run of [`generate`] makes.

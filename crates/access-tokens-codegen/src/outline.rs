@@ -91,7 +91,13 @@ fn items(path: &str, items_: &[Item], lines: &mut Vec<String>) {
                 }
             }
             Item::Impl(item) => match &item.trait_ {
-                Some((trait_, _)) => lines.push(format!("impl {} for {path}{}", text(trait_), text(&item.self_ty))),
+                Some((trait_, _)) => {
+                    // A type of the library's own is in no module here.
+                    let of_library =
+                        matches!(&*item.self_ty, syn::Type::Path(path) if path.path.leading_colon.is_some());
+                    let path = if of_library { "" } else { path };
+                    lines.push(format!("impl {} for {path}{}", text(trait_), text(&item.self_ty)));
+                }
                 None => {
                     for item_ in &item.items {
                         if let ImplItem::Fn(method) = item_

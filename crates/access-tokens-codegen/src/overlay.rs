@@ -1,74 +1,118 @@
 //! OpenAPI Overlay 1.0, stricter than the standard: an action must name its quirk and what it expects to find, and it
-//! must find it. An action that no longer applies means that upstream changed, and a workaround nobody needs is deleted.
+//! must find it. An action that no longer applies means that upstream changed, and somebody has to look.
 
 use std::collections::BTreeSet;
 
 use roas_overlay::{
     apply::Apply,
     common::apply::{compile_path, locate},
-    v1_0::{Action, Overlay},
+    v1_0::{self, Action},
     validation::Validate,
 };
 use serde_json::Value;
 
-use crate::{Error, Misfit, ledger};
+use crate::{
+    Error, Misfit,
+    expected::{equals, holds, unmentioned},
+    ledger,
+};
 
-/// Applies the overlay in `overlay` to `document`; gives the quirk of each action, in order. `ledger` has the ids there are. Of
-/// each quirk the first action that doesn't fit is told, since the next ones build on it.
-pub(crate) fn apply(
-    file: &str,
-    overlay: Value,
-    ledger: &BTreeSet<String>,
-    document: &mut Value,
-) -> Result<Vec<String>, Error> {
-    let no_overlay = |e: &dyn std::fmt::Display| Error::document(file, format!("isn't an OpenAPI Overlay 1.0: {e}"));
-    let overlay: Overlay = serde_path_to_error::deserialize(overlay).map_err(|e| no_overlay(&e))?;
+/// An overlay whose actions each name a quirk of the ledger and what they expect.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    file: String,
+    document: v1_0::Overlay,
+    /// The `x-quirk` of each action, in order.
+    pub(crate) quirks: Vec<String>,
+}
 
-    let spec = file.replace(".overlay.", ".openapi.");
-    if overlay.extends.as_ref().is_some_and(|extends| *extends != spec) {
-        return Err(Error::document(file, format!("`extends` must name {spec}, the specification beside it")));
+impl Overlay {
+    /// Reads `overlay`, the contents of `file`. `ledger` has the ids of the quirks there are.
+    pub(crate) fn read(file: &str, overlay: Value, ledger: &BTreeSet<String>) -> Result<Self, Error> {
+        let document: v1_0::Overlay =
+            serde_path_to_error::deserialize(overlay).map_err(|e| Error::document(file, not_an_overlay(&e)))?;
+        let spec = file.replace(".overlay.", ".openapi.");
+        if document.extends.as_ref().is_some_and(|extends| *extends != spec) {
+            return Err(Error::document(file, format!("`extends` must name {spec}, the specification beside it")));
+        }
+        let mut quirks = Vec::new();
+        for (index, action) in document.actions.iter().enumerate() {
+            let wrong = |what: String| Error::document(file, format!("{}: {what}", named(index, action)));
+            let quirk = extension(action, "x-quirk").map_err(wrong)?;
+            let quirk = quirk.as_str().ok_or_else(|| wrong("x-quirk must be text".to_owned()))?.to_owned();
+            if action.update.is_none() && !action.is_remove() {
+                return Err(wrong("there is neither `update` nor `remove: true`".to_owned()));
+            }
+            if !ledger.contains(&quirk) {
+                return Err(wrong(format!("x-quirk names `{quirk}`, which {} doesn't have", ledger::FILE)));
+            }
+            let was = extension(action, "x-was").map_err(wrong)?;
+            if was.as_object().is_some_and(|was| was.is_empty()) {
+                return Err(wrong("x-was expects nothing".to_owned()));
+            }
+            compile_path(&action.target).map_err(|e| wrong(format!("the target isn't a JSONPath: {e}")))?;
+            quirks.push(quirk);
+        }
+        Ok(Self { file: file.to_owned(), document, quirks })
     }
 
-    let upstream = document.clone();
-    let mut quirks = Vec::new();
-    let mut misfits: Vec<Misfit> = Vec::new();
-    for (index, action) in overlay.actions.iter().enumerate() {
-        let named = extension(action, "x-quirk").ok().and_then(Value::as_str).map(|quirk| format!("quirk `{quirk}`, "));
-        let named = format!("actions[{index}] ({}target {})", named.unwrap_or_default(), action.target);
-        let wrong = |what: String| Error::document(file, format!("{named}: {what}"));
-        let quirk = extension(action, "x-quirk").map_err(wrong)?;
-        let quirk = quirk.as_str().ok_or_else(|| wrong("x-quirk must be text".to_owned()))?.to_owned();
-        if action.update.is_none() && !action.is_remove() {
-            return Err(wrong("there is neither `update` nor `remove: true`".to_owned()));
+    /// Applies all actions. The error has each that doesn't fit.
+    pub(crate) fn apply(&self, document: &mut Value) -> Result<(), Error> {
+        let upstream = document.clone();
+        let mut misfits: Vec<Misfit> = Vec::new();
+        for ((index, action), quirk) in self.document.actions.iter().enumerate().zip(&self.quirks) {
+            let reason = match fit(action, document, &upstream) {
+                Fit::Yes => None,
+                Fit::No(reason) => Some(reason),
+                Fit::Wrong(what) => {
+                    return Err(Error::document(&self.file, format!("{}: {what}", named(index, action))));
+                }
+            };
+            // What doesn't fit is applied all the same, so that the next actions find what they expect.
+            let reason = reason.or(self.apply_one(action, document));
+            misfits.extend(reason.map(|reason| Misfit::new(index, quirk, &action.target, reason)));
         }
-        if !ledger.contains(&quirk) {
-            return Err(wrong(format!("x-quirk names `{quirk}`, which {} doesn't have", ledger::FILE)));
-        }
-        let was = extension(action, "x-was").map_err(wrong)?;
-        if was.as_object().is_some_and(|was| was.is_empty()) {
-            return Err(wrong("x-was expects nothing".to_owned()));
-        }
-        let reason = match fit(action, was, document, &upstream) {
-            Fit::Yes => None,
-            Fit::No(reason) => Some(reason),
-            Fit::Wrong(what) => return Err(wrong(what)),
+        // After the actions, whose own messages say more.
+        self.document.validate(Default::default()).map_err(|e| Error::document(&self.file, not_an_overlay(&e)))?;
+        if misfits.is_empty() { Ok(()) } else { Err(Error::Overlay { file: self.file.clone(), misfits }) }
+    }
+
+    /// Applies the actions of all quirks but `omitted`, whether they find what they expect or not. Returns the pointers that each
+    /// action selected; none for those that were left out.
+    #[cfg(feature = "regen")]
+    pub(crate) fn try_without(&self, omitted: &BTreeSet<String>, document: &mut Value) -> Vec<Vec<String>> {
+        let one = |(action, quirk): (&Action, &String)| {
+            if omitted.contains(quirk) {
+                return Vec::new();
+            }
+            let found = compile_path(&action.target).map(|path| locate(document, &path)).unwrap_or_default();
+            let _ = self.apply_one(action, document);
+            found
         };
-        // What doesn't fit is applied all the same, so that the next actions find what they expect.
+        self.document.actions.iter().zip(&self.quirks).map(one).collect()
+    }
+
+    /// Why it can't be applied or changes nothing; `None` if it did its work.
+    fn apply_one(&self, action: &Action, document: &mut Value) -> Option<String> {
         let before = document.clone();
-        let alone = Overlay { actions: vec![action.clone()], ..overlay.clone() };
-        let applied = match alone.apply(document, Default::default()) {
+        let alone = v1_0::Overlay { actions: vec![action.clone()], ..self.document.clone() };
+        match alone.apply(document, Default::default()) {
             Ok(_) if *document == before => Some("changes nothing".to_owned()),
             Ok(_) => None,
             Err(e) => Some(e.kind.to_string()),
-        };
-        misfits.extend(reason.or(applied).map(|reason| Misfit::new(index, &quirk, &action.target, reason)));
-        quirks.push(quirk);
+        }
     }
-    // After the actions, whose own messages say more.
-    overlay.validate(Default::default()).map_err(|e| no_overlay(&e))?;
-    let mut told = BTreeSet::new();
-    misfits.retain(|misfit| told.insert(misfit.quirk.clone()));
-    if misfits.is_empty() { Ok(quirks) } else { Err(Error::Overlay { file: file.to_owned(), misfits }) }
+}
+
+fn not_an_overlay(reason: &dyn std::fmt::Display) -> String {
+    format!("isn't an OpenAPI Overlay 1.0: {reason}")
+}
+
+/// An action as messages call it.
+fn named(index: usize, action: &Action) -> String {
+    let quirk = extension(action, "x-quirk").ok().and_then(Value::as_str);
+    let quirk = quirk.map(|quirk| format!("quirk `{quirk}`, ")).unwrap_or_default();
+    format!("actions[{index}] ({quirk}target {})", action.target)
 }
 
 /// Whether an action finds what it expects.
@@ -80,10 +124,11 @@ enum Fit {
     Wrong(String),
 }
 
-fn fit(action: &Action, was: &Value, document: &Value, upstream: &Value) -> Fit {
-    let path = match compile_path(&action.target) {
-        Ok(path) => path,
-        Err(e) => return Fit::Wrong(format!("the target isn't a JSONPath: {e}")),
+fn fit(action: &Action, document: &Value, upstream: &Value) -> Fit {
+    let (path, was) = match (compile_path(&action.target), extension(action, "x-was")) {
+        (Ok(path), Ok(was)) => (path, was),
+        (Err(e), _) => return Fit::Wrong(e.to_string()),
+        (_, Err(e)) => return Fit::Wrong(e),
     };
     let matches = locate(document, &path);
     if matches.is_empty() && !locate(upstream, &path).is_empty() {
@@ -101,7 +146,7 @@ fn fit(action: &Action, was: &Value, document: &Value, upstream: &Value) -> Fit 
             holds(found, was)
         };
         if !as_expected {
-            return Fit::No(format!("the expected value (x-was: {was}) isn't at {pointer}"));
+            return Fit::No(format!("{pointer} is {found}, which isn't what it expects (x-was: {was})"));
         }
         let update = action.update.as_ref().filter(|_| !action.is_remove());
         if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {
@@ -114,45 +159,4 @@ fn fit(action: &Action, was: &Value, document: &Value, upstream: &Value) -> Fit 
 fn extension<'a>(action: &'a Action, key: &str) -> Result<&'a Value, String> {
     let extension = action.extensions.as_ref().and_then(|extensions| extensions.get(key));
     extension.ok_or_else(|| format!("{key} is missing"))
-}
-
-/// Whether `found` is what `was` says, but for words to people. In a map of `named` things no key means words.
-fn equals(found: &Value, was: &Value, named: bool) -> bool {
-    match (found, was) {
-        (Value::Object(found), Value::Object(was)) => {
-            let known = |(key, found): (&String, &Value)| {
-                !named && is_words(key)
-                    || was.get(key).is_some_and(|was| equals(found, was, key == "properties" && !named))
-            };
-            found.iter().all(known) && was.iter().all(|(key, was)| was.is_null() || found.contains_key(key))
-        }
-        (found, was) => found == was,
-    }
-}
-
-/// The first member that `update` would replace without `was` having said what it was.
-fn unmentioned(found: &Value, update: &Value, was: &Value) -> Option<String> {
-    let (found, update) = (found.as_object()?, update.as_object()?);
-    update.iter().find_map(|(key, update)| {
-        let found = found.get(key).filter(|_| !is_words(key))?;
-        match was.get(key) {
-            None => Some(key.clone()),
-            Some(was) => unmentioned(found, update, was),
-        }
-    })
-}
-
-fn is_words(key: &str) -> bool {
-    matches!(key, "title" | "summary" | "description" | "example" | "examples")
-}
-
-/// Whether `found` holds what `was` expects: an object its members (`null`: no such member), anything else the same value.
-pub(crate) fn holds(found: &Value, was: &Value) -> bool {
-    match (found, was) {
-        (Value::Object(found), Value::Object(was)) => was.iter().all(|(key, was)| match (found.get(key), was) {
-            (None, was) => was.is_null(),
-            (Some(found), was) => holds(found, was),
-        }),
-        (found, was) => found == was,
-    }
 }

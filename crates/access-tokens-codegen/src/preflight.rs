@@ -11,7 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::{Error, Finding, invisible, source::escape};
+use crate::{
+    Error, Finding, invisible,
+    openapi::{METHODS, NAMED, holds_values},
+    pointer::escape,
+};
 
 /// Everything that the generator can't use in `document`, the contents of `file` as it gets them, as one error.
 pub(crate) fn check(file: String, document: &Value) -> Result<(), Error> {
@@ -58,24 +62,6 @@ fn is_3_0(version: &Value) -> bool {
 pub(crate) fn other_kind(document: &Value) -> Option<Finding> {
     version(document).err().filter(|_| !document.get("openapi").is_some_and(is_3_0))
 }
-
-/// Members of OpenAPI objects that are maps, from names that somebody chose.
-pub(crate) const NAMED: [&str; 12] = [
-    "callbacks",
-    "content",
-    "headers",
-    "links",
-    "mapping",
-    "parameters",
-    "paths",
-    "properties",
-    "requestBodies",
-    "responses",
-    "schemas",
-    "securitySchemes",
-];
-
-pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 struct Preflight<'a> {
     document: &'a Value,
@@ -230,14 +216,4 @@ impl<'a> Preflight<'a> {
 fn called(operation: &Value, method: &str, path: &str) -> String {
     let id = operation.get("operationId").and_then(Value::as_str);
     id.map_or_else(|| format!("{} {path}", method.to_uppercase()), ToOwned::to_owned)
-}
-
-/// Whether a member holds values rather than OpenAPI: an example, a default, an extension.
-pub(crate) fn holds_values(key: &str, value: &Value) -> bool {
-    match key {
-        "example" | "examples" | "enum" => true,
-        // Of a set of responses it is one.
-        "default" => !value.is_object(),
-        key => key.starts_with("x-"),
-    }
 }

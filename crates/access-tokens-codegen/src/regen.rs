@@ -6,34 +6,36 @@
 mod changes;
 mod compile;
 mod files;
-mod incoming;
+mod proofs;
 mod provenance;
-mod quirks;
 mod report;
 mod stage;
 mod surface;
+mod text;
+mod usage;
+mod wire;
 
 use std::{
     collections::BTreeSet,
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
-use self::{
-    changes::show as short,
-    quirks::Status,
-    report::{Format, Report},
-    stage::Stage,
-    surface::Moves,
-};
 pub use self::{
-    changes::{Effect, SpecChange, spec_changes},
+    changes::{SpecChange, spec_changes},
     files::{Change, Regen},
 };
-use crate::{Error, crate_outline, document, ledger, outline, preflight, source};
+use self::{
+    proofs::Proofs,
+    report::{Format, Report, Wire},
+    stage::Stage,
+    surface::Difference,
+};
+use crate::{Error, document, ledger, preflight, source};
 
 /// `cargo xtask`, in one workspace.
 ///
@@ -46,7 +48,7 @@ pub struct Xtask {
     root: PathBuf,
     target: PathBuf,
     today: String,
-    semver_checks: bool,
+    oasdiff: PathBuf,
     styled: bool,
     progress: fn(&str),
 }
@@ -77,7 +79,8 @@ enum Command {
     #[command(after_help = "\
 Examples:
   cargo xtask regen onence --from ~/Downloads/openapi.yml --dry-run
-  cargo xtask regen worldline --from https://example.com/access-token.yaml
+  curl -sSf https://example.com/access-token.yaml |
+    cargo xtask regen worldline --from - --origin https://example.com/access-token.yaml
   cargo xtask regen --format markdown > report.md
   cargo xtask regen --check
 
@@ -89,11 +92,14 @@ Everything is made under target/regen first. What is refused changes nothing, an
 struct Arguments {
     /// The specification's module, such as onence, whose file --from replaces or adds
     spec: Option<String>,
-    /// The new version: a file, or an https URL
-    #[arg(long, value_name = "FILE|URL")]
+    /// The new version: a file, or - for standard input
+    #[arg(long, value_name = "FILE")]
     from: Option<String>,
+    /// Where the file comes from, for its row in specs/README.md
+    #[arg(long, value_name = "TEXT")]
+    origin: Option<String>,
     /// Write nothing; print a diff and exit 1 if anything generated is out of date
-    #[arg(long, conflicts_with_all = ["spec", "from", "dry_run", "format", "allow_dirty"])]
+    #[arg(long, conflicts_with_all = ["spec", "from", "origin", "dry_run", "format", "allow_dirty"])]
     check: bool,
     /// Print the report, and write nothing
     #[arg(long)]
@@ -112,8 +118,8 @@ impl Xtask {
         Self {
             root: root.to_owned(),
             target: root.join(stage::TARGET),
-            today: today(),
-            semver_checks: true,
+            today: provenance::today(),
+            oasdiff: "oasdiff".into(),
             styled: false,
             progress: |_| {},
         }
@@ -131,10 +137,10 @@ impl Xtask {
         Self { today: today.into(), ..self }
     }
 
-    /// Whether cargo-semver-checks is asked where it is installed, as it is unless told otherwise.
+    /// The program `oasdiff`, where it isn't the one on the path.
     #[must_use]
-    pub fn semver_checks(self, semver_checks: bool) -> Self {
-        Self { semver_checks, ..self }
+    pub fn oasdiff(self, program: impl Into<PathBuf>) -> Self {
+        Self { oasdiff: program.into(), ..self }
     }
 
     /// Whether reports have colours, as they don't unless told otherwise.
@@ -197,45 +203,66 @@ impl Xtask {
 
     /// Fills the report as far as it comes. An error is a refusal.
     fn regen(&self, arguments: &Arguments, report: &mut Report) -> Result<End, Error> {
-        let incoming = match &arguments.from {
-            Some(from) => {
-                let module = module_of(arguments.spec.as_deref(), from)?;
-                (self.progress)("reading the specification");
-                Some((module, incoming::read(from)?))
-            }
-            None => None,
+        let module = match (&arguments.from, &arguments.origin) {
+            (Some(from), _) => Some(module_of(arguments.spec.as_deref(), from)?),
+            (None, Some(origin)) => Some(arguments.spec.clone().ok_or_else(|| Error::document(origin, WHICH))?),
+            (None, None) => None,
         };
+        let bytes = arguments.from.as_deref().map(read).transpose()?;
         let stage = Stage::new(&self.root, || (self.progress)("waiting for another run to end"))?;
         let workspace = stage.workspace();
+        let specs = workspace.join("specs");
         report.uncommitted = stage.uncommitted().map(ToOwned::to_owned);
         let mut changes = Vec::new();
-        let mut origins = Vec::new();
-        if let Some((module, incoming)) = incoming {
-            changes.extend(received(&workspace, &module, incoming.bytes)?);
-            origins.extend(incoming.origin.map(|origin| (module, origin)));
+        if let (Some(module), Some(bytes)) = (&module, bytes) {
+            changes.extend(received(&workspace, module, bytes)?);
         }
+        let origins: Vec<_> = module.into_iter().zip(arguments.origin.clone()).collect();
 
-        let quirks = ledger::read(&workspace.join("specs"))?;
+        let quirks = ledger::read(&specs)?;
         let modules: BTreeSet<_> = [&workspace, stage.before()].into_iter().flat_map(source::modules).collect();
         if let Some(spec) = arguments.spec.as_ref().filter(|spec| !modules.contains(*spec)) {
             let there: Vec<_> = modules.into_iter().collect();
             let hint = format!("there are {}; give a new one with --from", there.join(", "));
             return Err(Error::document(format!("specs/{spec}{}", source::SPEC_ENDING), hint));
         }
+        let mut documents = Vec::new();
         for module in &modules {
-            report.specs.push(spec_section(&stage, &quirks, module)?);
+            documents.push(self.spec_section(&stage, module, report)?);
         }
 
-        let regen = Regen::received(&workspace, &self.today, &origins).inspect_err(|error| {
-            let left: Vec<_> = report.specs.iter().flat_map(left_of_spec).chain(left_by(error)).collect();
-            report.left.extend(left);
-        })?;
+        let regen = Regen::received(&workspace, &self.today, &origins);
+        (self.progress)("trying which corrections are still needed");
+        for (spec, (before, _)) in report.specs.iter_mut().zip(&documents) {
+            if let Ok(regen) = &regen {
+                spec.client = Some(client_difference(&stage, regen, &spec.module)?);
+                spec.stripped = regen.spec(&spec.module).map(|spec| spec.stripped.clone()).unwrap_or_default();
+            }
+            let is_there = specs.join(format!("{}{}", spec.module, source::SPEC_ENDING)).exists();
+            if is_there && is_news(&stage, &spec.module)? {
+                let misfits = match &regen {
+                    Err(Error::Overlay { file, misfits }) if file.starts_with(&format!("{}.", spec.module)) => misfits,
+                    _ => &Vec::new(),
+                };
+                spec.proofs = Proofs::of(&specs, &spec.module, before.as_ref(), misfits, &quirks)?;
+                let proofs = &spec.proofs;
+                let spoken_of = proofs.misfits.iter().map(|(_, quirk, _)| quirk);
+                let spoken_of = spoken_of.chain(proofs.needless.iter().map(|(quirk, _)| quirk));
+                let spoken_of: BTreeSet<_> = spoken_of.chain(proofs.moved.iter().map(|(quirk, _)| quirk)).collect();
+                let places = |quirk: &String| (quirk.clone(), proofs::places(&self.root, quirk, &quirks));
+                spec.places = spoken_of.into_iter().map(places).collect();
+            }
+        }
+        let gone = |(spec, (_, now)): (&report::Spec, &Documents)| {
+            proofs::gone(spec.changes.as_deref().unwrap_or_default(), now.as_ref())
+        };
+        let mut gone: BTreeSet<_> = report.specs.iter().zip(&documents).flat_map(gone).collect();
+        gone.extend(report.specs.iter().flat_map(|spec| methods(spec, |surface| &surface.removed)));
+        report.mentions = proofs::who_mentions(&self.root, &gone);
+        report.left = report.specs.iter().flat_map(left_of_spec).collect();
+        let regen = regen.inspect_err(|error| report.left.extend(left_by(error)))?;
         regen.write()?;
         changes.extend(regen.changes().iter().cloned());
-        for spec in &mut report.specs {
-            spec.raw = Some(raw_moves(&stage, &spec.module)?);
-            spec.stripped = regen.stripped(&spec.module).to_vec();
-        }
         if !arguments.dry_run && !arguments.allow_dirty {
             refuse_unsaved(&stage, &changes)?;
         }
@@ -249,58 +276,98 @@ impl Xtask {
                 let reason = format!("wrote Rust that doesn't compile:\n  {}", errors.raw.join("\n  "));
                 return Err(Error::Generator { file: files::PINNED.to_owned(), reason });
             }
-            report.facade.compiles = Some(errors.facade.is_empty());
-            report.facade.errors = errors.facade;
+            report.errors = errors.facade;
         }
-        match facade_outline(&workspace) {
-            // What was committed may be broken; then nothing can be said beside it.
-            Ok(now) => {
-                report.facade.surface = facade_outline(stage.before()).ok().map(|before| Moves::between(&before, &now))
-            }
-            Err(error) => {
-                report.facade.compiles = Some(false);
-                report.facade.errors.push(error.to_string());
-            }
-        }
-        let is_news = |spec: &report::Spec| !spec.is_unchanged();
-        if changes.is_empty() && !report.specs.iter().any(is_news) && !report.facade.is_news() {
+        if changes.is_empty() && report.specs.iter().all(report::Spec::is_unchanged) && report.errors.is_empty() {
             return Ok(End::UpToDate);
         }
-        let to_compare = self.semver_checks && stage.uncommitted().is_none() && report.facade.compiles == Some(true);
-        if to_compare && compile::has_semver_checks(&workspace, &target) {
-            (self.progress)("asking cargo-semver-checks");
-            report.facade.second_opinion = Some(compile::second_opinion(&workspace, stage.before(), &target));
-        }
-
-        report.left = left(report, &workspace, &quirks, arguments.from.is_some() && origins.is_empty());
+        report.left.extend(left(report, &workspace, &quirks, arguments));
         if !arguments.dry_run {
             stage.place(&changes, &mut report.written)?;
         }
         Ok(End::Done)
     }
+
+    /// What a specification's new version means for those who speak it. Returns the documents, before and now.
+    fn spec_section(&self, stage: &Stage, module: &str, report: &mut Report) -> Result<Documents, Error> {
+        let file = format!("{module}{}", source::SPEC_ENDING);
+        let document = |root: &Path| -> Result<Option<Value>, Error> {
+            let text = files::read(&root.join("specs").join(&file))?;
+            text.map(|text| document::parse(&file, &files::lossy(text))).transpose()
+        };
+        // A specification without a client is as new as one that wasn't there.
+        let had_client = stage.before().join(files::PINNED).join(format!("{module}.rs")).exists();
+        // One that was committed broken has nothing in common with the next.
+        let before = if had_client { document(stage.before()).unwrap_or(Some(Value::Null)) } else { None };
+        let now = document(&stage.workspace())?;
+        let version = |document: &Option<Value>| {
+            let version = document.as_ref()?.pointer("/info/version");
+            let version =
+                version.map(|version| version.as_str().map_or_else(|| version.to_string(), ToOwned::to_owned));
+            Some(text::one_line(&version.unwrap_or_else(|| "without a version".to_owned())))
+        };
+        let mut spec = report::Spec { module: module.to_owned(), ..report::Spec::default() };
+        spec.versions = (version(&before), version(&now));
+        let is_openapi = |document: &&Value| document.get("openapi").is_some();
+        if let (Some(before), Some(now)) = (before.as_ref().filter(is_openapi), now.as_ref().filter(is_openapi)) {
+            let changes = spec_changes(before, now);
+            spec.usage = usage::Usage::of(&[before, now]);
+            if !changes.is_empty() {
+                let path = |root: &Path| root.join("specs").join(&file);
+                (self.progress)("asking oasdiff what the change means");
+                spec.wire = match wire::verdict(
+                    &self.oasdiff,
+                    &path(stage.before()),
+                    &path(&stage.workspace()),
+                    &stage.empty(),
+                ) {
+                    Ok(verdict) => verdict.map_or(Wire::Unknown, Wire::Told),
+                    Err(error) => Wire::Failed(error.to_string()),
+                };
+            }
+            spec.changes = Some(changes);
+        }
+        report.specs.push(spec);
+        match now.as_ref().and_then(preflight::other_kind) {
+            Some(finding) => Err(Error::Preflight { file, findings: vec![finding] }),
+            None => Ok((before, now)),
+        }
+    }
 }
 
 const UP_TO_DATE: &str = "everything generated is up to date\n";
+const WHICH: &str = "which specification is it? Say so: cargo xtask regen SPEC …, such as onence";
+
+/// As published, before and now.
+type Documents = (Option<Value>, Option<Value>);
 
 enum End {
     UpToDate,
     Done,
 }
 
-/// Today in UTC, `YYYY-MM-DD`.
-fn today() -> String {
-    time::OffsetDateTime::now_utc().date().to_string()
-}
-
 /// The module that `--from` is for: as said, or as the file is called.
 fn module_of(spec: Option<&str>, from: &str) -> Result<String, Error> {
-    let shown = incoming::shown(from);
-    let name = shown.rsplit(['/', '\\']).next().unwrap_or_default();
-    let module = spec.or_else(|| name.strip_suffix(source::SPEC_ENDING)).ok_or_else(|| {
-        Error::document(&shown, "which specification is it? Say so: cargo xtask regen SPEC --from …, such as onence")
-    })?;
+    let name = from.rsplit(['/', '\\']).next().unwrap_or_default();
+    let module = spec.or_else(|| name.strip_suffix(source::SPEC_ENDING)).ok_or_else(|| Error::document(from, WHICH))?;
     source::check_module(module).map_err(|reason| Error::document(module, reason))?;
     Ok(module.to_owned())
+}
+
+/// Reads the file, or standard input for `-`.
+fn read(from: &str) -> Result<Vec<u8>, Error> {
+    /// More than a specification has.
+    const LIMIT: u64 = 16 << 20;
+    let path = Path::new(from);
+    let mut bytes = Vec::new();
+    let read = match from {
+        "-" => std::io::stdin().take(LIMIT + 1).read_to_end(&mut bytes),
+        _ => fs::File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes)),
+    };
+    if read.map_err(|e| Error::io(path, e))? as u64 > LIMIT {
+        return Err(Error::document(from, format!("is longer than {} MiB, and so no specification", LIMIT >> 20)));
+    }
+    Ok(bytes)
 }
 
 /// Puts the new version into the copy, byte for byte; `None` if it is the same.
@@ -318,55 +385,35 @@ fn received(workspace: &Path, module: &str, bytes: Vec<u8>) -> Result<Option<Cha
     Ok(Some(Change { path: file, old, new: Some(new) }))
 }
 
-fn spec_section(stage: &Stage, quirks: &[ledger::Quirk], module: &str) -> Result<report::Spec, Error> {
-    let workspace = stage.workspace();
-    let file = format!("{module}{}", source::SPEC_ENDING);
-    let document = |root: &Path| -> Result<Option<Value>, Error> {
-        let text = files::read(&root.join("specs").join(&file))?;
-        text.map(|text| document::parse(&file, &files::lossy(text))).transpose()
-    };
-    // A specification without a client is as new as one that wasn't there.
-    let had_client = stage.before().join(files::PINNED).join(format!("{module}.rs")).exists();
-    // One that was committed broken has nothing in common with the next.
-    let before = if had_client { document(stage.before()).unwrap_or(Some(Value::Null)) } else { None };
-    let now = document(&workspace)?;
-    // What a document of another kind means for each quirk says nothing.
-    if let Some(finding) = now.as_ref().and_then(preflight::other_kind) {
-        return Err(Error::Preflight { file, findings: vec![finding] });
-    }
-    let version = |document: &Option<Value>| {
-        let version = document.as_ref()?.pointer("/info/version").map_or("without a version".to_owned(), short);
-        Some(version.trim_matches('`').to_owned())
-    };
-    let found = now.as_ref().map(|now| quirks::found(quirks, module, now)).unwrap_or_default();
-    let handled = |found: quirks::Found| {
-        let quirk = quirks.iter().find(|quirk| quirk.id == found.id && found.status == Status::Fixed);
-        let places = quirk.map(|quirk| quirks::handling(&workspace, quirk, quirks)).unwrap_or_default();
-        (found, places)
-    };
-    Ok(report::Spec {
-        module: module.to_owned(),
-        versions: (version(&before), version(&now)),
-        changes: before.as_ref().zip(now.as_ref()).map(|(before, now)| spec_changes(before, now)).unwrap_or_default(),
-        quirks: found.into_iter().map(handled).collect(),
-        raw: None,
-        stripped: Vec::new(),
-    })
-}
-
-fn raw_moves(stage: &Stage, module: &str) -> Result<Moves, Error> {
-    let outline = |root: &Path| {
-        let path = format!("{}/{module}.rs", files::PINNED);
-        let code = files::read(&root.join(&path))?.map(files::lossy).unwrap_or_default();
-        outline(&code).map_err(|e| Error::document(path, e))
-    };
+/// Between the client that was committed and the one that was generated.
+fn client_difference(stage: &Stage, regen: &Regen, module: &str) -> Result<Difference, Error> {
+    let path = format!("{}/{module}.rs", files::PINNED);
+    let before = files::read(&stage.before().join(&path))?.map(files::lossy).unwrap_or_default();
+    let now = regen.code(module);
     // Pinned code that somebody broke counts as none.
-    Ok(Moves::between(&outline(stage.before()).unwrap_or_default(), &outline(&stage.workspace())?))
+    let mut difference = Difference::between(&before, now)
+        .or_else(|_| Difference::between("", now))
+        .map_err(|e| Error::document(path, e))?;
+    let before = source::load(&stage.before().join("specs"), module).ok();
+    if let (Some(before), Some(now)) = (before, regen.spec(module)) {
+        let [before, now] =
+            [&before, now].map(|spec| spec.document.get("servers").map(text::written).unwrap_or_default());
+        if before != now {
+            difference.servers = text::difference(&before, &now);
+        }
+    }
+    Ok(difference)
 }
 
-fn facade_outline(root: &Path) -> Result<String, Error> {
-    let lines = crate_outline(&root.join("crates/access-tokens/src/lib.rs"))?;
-    Ok(lines.into_iter().map(|line| line.text + "\n").collect())
+/// Whether the specification or its overlay is another than before.
+fn is_news(stage: &Stage, module: &str) -> Result<bool, Error> {
+    for ending in [source::SPEC_ENDING, source::OVERLAY_ENDING] {
+        let path = format!("specs/{module}{ending}");
+        if files::read(&stage.before().join(&path))? != files::read(&stage.workspace().join(&path))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether what the facade is compiled with is the same as before. Words count too: they may be what doesn't compile.
@@ -404,46 +451,55 @@ fn refuse_unsaved(stage: &Stage, changes: &[Change]) -> Result<(), Error> {
     Err(Error::document(unsaved.join(", "), hint))
 }
 
+/// The methods of a client's lines that came or went, by their names.
+fn methods(spec: &report::Spec, lines: fn(&surface::Moves) -> &Vec<String>) -> Vec<String> {
+    let lines = spec.client.iter().flat_map(|client| lines(&client.surface));
+    let methods = lines.filter_map(|line| line.split_once("async fn ")?.1.split(['(', '<']).next());
+    methods.map(ToOwned::to_owned).collect()
+}
+
 /// What is left to do where the command refuses, beside what its report says.
 fn left_by(error: &Error) -> Option<String> {
-    match error {
-        Error::Overlay { file, .. } => Some(format!(
-            "for each action of specs/{file} that is named below: if upstream fixed what it works around, delete it and what else \
-             handles its quirk; if that only moved, correct `target` and `x-was`"
-        )),
-        Error::Preflight { file, .. } => Some(format!(
-            "for each place that is named below, add an action to specs/{}, with a quirk in specs/{} that says what is true and \
-             how we know",
-            file.replace(source::SPEC_ENDING, ".overlay.yaml"),
-            ledger::FILE
-        )),
-        _ => None,
-    }
+    let Error::Preflight { file, .. } = error else { return None };
+    Some(format!(
+        "for each place that is named below, add an action to specs/{}, with a quirk in specs/{} that says what is true and \
+         how we know",
+        file.replace(source::SPEC_ENDING, source::OVERLAY_ENDING),
+        ledger::FILE
+    ))
 }
 
 fn left_of_spec(spec: &report::Spec) -> Vec<String> {
-    let quirks = |wanted: fn(&Status) -> bool| {
-        let quirks = spec.quirks.iter().filter(|(found, _)| wanted(&found.status));
-        let ids: Vec<_> = quirks.map(|(found, _)| format!("`{}`", found.id)).collect();
-        (!ids.is_empty()).then(|| ids.join(", "))
+    let report::Spec { module, proofs, .. } = spec;
+    let overlay = format!("specs/{module}{}", source::OVERLAY_ENDING);
+    let actions = |actions: Vec<usize>| {
+        let actions: Vec<_> = actions.into_iter().map(|index| format!("actions[{index}]")).collect();
+        (!actions.is_empty()).then(|| actions.join(", "))
     };
-    let changes = |effects: &[Effect]| spec.changes.iter().any(|change| effects.contains(&change.effect));
-    let module = &spec.module;
-    let breaking = changes(&[Effect::BreakingForRequests, Effect::BreakingForResponses]).then(|| {
+    let breaks = matches!(&spec.wire, Wire::Told(verdict) if verdict.findings.iter().any(wire::Finding::breaks));
+    let breaking = breaks.then(|| {
+        format!("ask the provider of {module} since when its server does what is an error or a warning above")
+    });
+    let misfits = actions(proofs.misfits.iter().map(|(index, ..)| *index).collect());
+    let misfits = misfits.map(|actions| {
+        format!("correct `target` and `x-was` of {actions} in {overlay}, or delete those that nothing needs any more")
+    });
+    let needless = actions(proofs.needless.iter().flat_map(|(_, actions)| actions.clone()).collect());
+    let needless = needless.map(|actions| format!("delete {actions} from {overlay}, which nothing needs any more"));
+    let ids: BTreeSet<_> = spec.places.keys().map(|quirk| format!("`{quirk}`")).collect();
+    let ids: Vec<_> = ids.into_iter().collect();
+    let quirks = (!ids.is_empty()).then(|| {
         format!(
-            "ask since when the server of {module} does what breaks above; the facade and the sandbox must follow it"
+            "look at what mentions {}, and correct what isn't true any more, first specs/{}",
+            ids.join(", "),
+            ledger::FILE
         )
     });
-    let unknown = changes(&[Effect::Unknown]).then(|| format!("read what is unknown about {module}: no rule knows it"));
-    let fixed = quirks(|status| *status == Status::Fixed)
-        .map(|ids| format!("delete what the report lists as handling what upstream fixed: {ids}"));
-    let changed = quirks(|status| matches!(status, Status::Changed(_)))
-        .map(|ids| format!("read whether it is still true, and correct its pointers in specs/{}: {ids}", ledger::FILE));
-    [breaking, unknown, fixed, changed].into_iter().flatten().collect()
+    [breaking, misfits, needless, quirks].into_iter().flatten().collect()
 }
 
-fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], from_file: bool) -> Vec<String> {
-    let mut left: Vec<_> = report.specs.iter().flat_map(left_of_spec).collect();
+fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], arguments: &Arguments) -> Vec<String> {
+    let mut left = Vec::new();
     let modules = source::modules(workspace);
     let is_known = |provider: &String| *provider == ledger::ALL || modules.contains(provider);
     let strangers: Vec<_> = quirks.iter().filter(|quirk| !is_known(&quirk.provider)).collect();
@@ -459,19 +515,15 @@ fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], from_file: 
     for spec in &report.specs {
         let module = &spec.module;
         match &spec.versions {
-            (None, Some(_)) => left.push(publication(module)),
-            (Some(_), None) => left.push(format!("delete what the facade has of `{module}`, and its quirks")),
+            (None, Some(_)) => {
+                left.push(format!("to make `{module}` public, follow \"A further API\" in CONTRIBUTING.md"))
+            }
+            (Some(_), None) => left.push(format!("look at what the facade has of `{module}`, and at its quirks")),
             _ => {
-                let methods = spec.raw.iter().flat_map(|raw| &raw.added).filter_map(|line| {
-                    let (_, method) = line.split_once("async fn ")?;
-                    Some(format!("{module}::Client::{}", method.split(['(', '<']).next()?))
-                });
-                let methods: Vec<_> = methods.map(|method| format!("`{method}`")).collect();
+                let methods = methods(spec, |surface| &surface.added);
+                let methods: Vec<_> = methods.iter().map(|method| format!("`{module}::Client::{method}`")).collect();
                 if !methods.is_empty() {
-                    left.push(format!(
-                        "give the facade a method for what services need of {}, which nothing calls yet",
-                        methods.join(", ")
-                    ));
+                    left.push(format!("give the facade a method for what services need of {}", methods.join(", ")));
                 }
             }
         }
@@ -479,59 +531,17 @@ fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], from_file: 
     let rows = fs::read_to_string(workspace.join(provenance::FILE)).unwrap_or_default();
     if rows.contains(provenance::UNKNOWN_ORIGIN) {
         left.push(format!("say in {} where the new file comes from", provenance::FILE));
-    } else if from_file {
+    } else if arguments.from.is_some() && arguments.origin.is_none() {
         left.push(format!("see that {} still says where the file comes from", provenance::FILE));
     }
-    if !report.facade.errors.is_empty() {
-        left.push("mend the facade where the compiler points above".to_owned());
+    if !report.errors.is_empty() {
+        left.push("correct the code where the compiler points above".to_owned());
     }
     left.extend([
-        "run `cargo test`; what fails in tests/wire.rs or tests/quirks.rs is a change in behaviour, and those snapshots are \
+        "run `cargo test`; what fails in tests/wire.rs or tests/quirks.rs is a change in behavior, and those snapshots are \
          yours to accept"
             .to_owned(),
         "tell users in CHANGELOG.md, and commit all of it together".to_owned(),
     ]);
     left
-}
-
-/// The lines that make a raw module public. They compile as they stand.
-fn publication(module: &str) -> String {
-    format!(
-        r#"to make `{module}` public, add these lines, and a method for each call that services need, in types of the facade's own
-
-in crates/access-tokens/src/lib.rs:
-
-    pub mod {module};
-
-in crates/access-tokens/src/{module}.rs:
-
-    //! What it is, and whose (`specs/{module}{ending}`).
-
-    use access_tokens_raw::{{hooks::Authentication, {module} as raw}};
-
-    use crate::{{
-        Error, Transport,
-        transport::{{self, BaseUrl}},
-    }};
-
-    /// A client of this API.
-    #[derive(Debug)]
-    pub struct Client {{
-        raw: raw::Client,
-    }}
-
-    impl Client {{
-        /// A client of the server at `base_url`.
-        ///
-        /// # Errors
-        /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`.
-        pub fn new(base_url: impl Into<String>, transport: &Transport) -> Result<Self, Error> {{
-            let base_url = BaseUrl(base_url.into()).checked()?;
-            let (client, _) = transport.client(&base_url)?;
-            let raw = raw::Client::new_with_client(transport::without_slash(&base_url), client, Authentication::none());
-            Ok(Self {{ raw }})
-        }}
-    }}"#,
-        ending = source::SPEC_ENDING
-    )
 }

@@ -8,12 +8,12 @@ use std::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Stripped, document, invisible, ledger, overlay};
+use crate::{Error, Stripped, document, invisible, ledger, overlay::Overlay};
 
 pub(crate) const SPEC_ENDING: &str = ".openapi.yaml";
 /// What the snapshot of a specification after its overlay is called, beside that of its client.
 pub(crate) const OVERLAID: &str = "_overlaid";
-const OVERLAY_ENDING: &str = ".overlay.yaml";
+pub(crate) const OVERLAY_ENDING: &str = ".overlay.yaml";
 /// Names that the raw crate or its generated code has for something else, and the ledger's word for every provider.
 const RESERVED: [&str; 12] = [
     ledger::ALL,
@@ -122,7 +122,18 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
+pub(crate) fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
+    let (mut spec, overlay) = read_pair(folder, module)?;
+    if let Some(overlay) = overlay {
+        overlay.apply(&mut spec.document)?;
+        spec.quirks = overlay.quirks;
+    }
+    spec.stripped = invisible::strip(&mut spec.document);
+    Ok(spec)
+}
+
+/// A specification as published, and the overlay beside it, not applied yet.
+pub(crate) fn read_pair(folder: &Path, module: &str) -> Result<(Spec, Option<Overlay>), Error> {
     let (file, text) = read(folder.join(format!("{module}{SPEC_ENDING}")))?;
     check_module(module).map_err(|reason| Error::document(&file, reason))?;
     let upstream = document::parse(&file, &text)?;
@@ -135,15 +146,14 @@ fn load(folder: &Path, module: &str) -> Result<Spec, Error> {
         inputs: vec![(file, sha256(&text))],
     };
     let path = folder.join(format!("{module}{OVERLAY_ENDING}"));
-    if path.exists() {
-        let (file, text) = read(path)?;
-        let overlay = document::parse(&file, &text)?;
-        spec.inputs.push((file.clone(), sha256(&text)));
-        let quirks = ledger::read(folder)?.into_iter().map(|quirk| quirk.id).collect();
-        spec.quirks = overlay::apply(&file, overlay, &quirks, &mut spec.document)?;
+    if !path.exists() {
+        return Ok((spec, None));
     }
-    spec.stripped = invisible::strip(&mut spec.document);
-    Ok(spec)
+    let (file, text) = read(path)?;
+    let overlay = document::parse(&file, &text)?;
+    spec.inputs.push((file.clone(), sha256(&text)));
+    let quirks = ledger::read(folder)?.into_iter().map(|quirk| quirk.id).collect();
+    Ok((spec, Some(Overlay::read(&file, overlay, &quirks)?)))
 }
 
 fn read(path: PathBuf) -> Result<(String, String), Error> {
@@ -154,9 +164,4 @@ fn read(path: PathBuf) -> Result<(String, String), Error> {
 
 fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A member's name as a segment of a JSON pointer (RFC 6901 section 3).
-pub(crate) fn escape(segment: &str) -> String {
-    segment.replace('~', "~0").replace('/', "~1")
 }

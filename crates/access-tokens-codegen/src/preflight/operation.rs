@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{METHODS, Node, Preflight, called, schema::rust_name};
-use crate::source::escape;
+use super::{Node, Preflight, called, schema::rust_name};
+use crate::{openapi::METHODS, pointer::escape};
 
 /// Request media types that the generator can send; `text/x-markdown` beside them is its author's own.
 const MEDIA_TYPES: &str = "application/json, application/x-www-form-urlencoded, application/octet-stream, text/plain";

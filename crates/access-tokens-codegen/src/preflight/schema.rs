@@ -6,7 +6,7 @@ use heck::{ToPascalCase, ToSnakeCase};
 use serde_json::{Map, Value};
 
 use super::{Node, Preflight};
-use crate::source::escape;
+use crate::pointer::escape;
 
 impl<'a> Preflight<'a> {
     pub(super) fn component_schemas(&mut self) {

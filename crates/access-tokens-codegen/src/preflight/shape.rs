@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::{Node, Preflight};
-use crate::source::escape;
+use crate::pointer::escape;
 
 /// Deeper than this nobody nests what is to be told apart.
 const DEPTH: usize = 8;

@@ -5,8 +5,7 @@ use openapiv3 as v3;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::METHODS;
-use crate::{Finding, source::escape};
+use crate::{Finding, openapi::METHODS, pointer::escape};
 
 /// The first place that the generator's reader can't take, if there is one.
 pub(super) fn check(document: &Value) -> Result<(), Finding> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::{Map, Value};
 
 use super::Preflight;
-use crate::source::escape;
+use crate::pointer::escape;
 
 impl<'a> Preflight<'a> {
     /// A `default` that its schema refuses makes the generator fail, or what it wrote panic wherever the member is left out.

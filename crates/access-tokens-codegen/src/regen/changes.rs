@@ -1,549 +1,234 @@
-//! What a change of a specification means. The client was generated from the old document and speaks to a server that keeps
-//! to the new one: a request that the server may refuse breaks requests, an answer that the client may fail to read, or that
-//! lacks what it relies on, breaks responses.
-//!
-//! Both documents are walked together, each object member by member, so that every difference ends in one of these rules or
-//! in [`Effect::Unknown`]. `drift` judges operations, parameters, bodies and statuses; what it leaves open is judged here.
+//! What changed between two versions of a document: every place, and nothing but places.
 
-mod compatibility;
-mod operation;
-mod schema;
-mod usage;
+use std::collections::{BTreeMap, VecDeque};
 
-use std::{collections::BTreeSet, fmt};
+use serde_json::{Map, Value};
+use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use serde_json::Value;
+use crate::{openapi::NAMED, pointer::escape};
 
-use self::{
-    compatibility::{Compatibility, Judgement},
-    usage::{Usage, Uses},
-};
-use crate::source::escape;
-
-/// What a change of a specification means for who speaks it. What matters most comes first, in the order of `Ord` too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Effect {
-    /// The server may refuse a request of an old client, or no longer hears what it says.
-    BreakingForRequests,
-    /// An old client may fail to read an answer, or miss in it what it relies on.
-    BreakingForResponses,
-    /// Nobody but a person can tell.
-    Unknown,
-    /// Old clients go on working.
-    Compatible,
-    /// Nothing that is sent or generated changes, but for comments and names.
-    Documentation,
-}
-
-impl fmt::Display for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::BreakingForRequests => "breaking for requests",
-            Self::BreakingForResponses => "breaking for responses",
-            Self::Unknown => "unknown",
-            Self::Compatible => "compatible",
-            Self::Documentation => "documentation only",
-        })
-    }
-}
-
-/// One difference between two versions of a specification.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One place at which two versions of a document differ.
+///
+/// A list of these makes the new document of the old one: change and add members; then, the innermost lists first, take out of
+/// each list what was removed, from its end on, and put in what was added, from its beginning on.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SpecChange {
-    /// What it means.
-    pub effect: Effect,
-    /// Where it is, as a JSON pointer (RFC 6901) into the new document; into the old one if the thing was removed.
+    /// JSON pointer (RFC 6901) into the old document; of what was added the last segment is the new document's.
     pub pointer: String,
-    /// One line for a person.
-    pub what: String,
+    /// What stood there; `None` if it was added.
+    pub old: Option<Value>,
+    /// What stands there now; `None` if it was removed.
+    pub new: Option<Value>,
 }
 
-/// Every difference between two versions of an OpenAPI 3.0 document: most serious first, then as they stand in the new
-/// document. It takes any two documents; what can't be judged is [`Effect::Unknown`].
+/// Everything that differs between two versions of an OpenAPI document, in the order of the old one, but for what has no meaning:
+/// the order of members and of `required`, `enum`, `tags` and `parameters`, and the case of header names. References are compared
+/// as they are written.
 ///
 /// ```
-/// use access_tokens_codegen::{Effect, spec_changes};
 /// use serde_json::json;
-///
-/// let old = json!({ "openapi": "3.0.1", "servers": [{ "url": "https://a" }], "paths": {} });
-/// let mut new = old.clone();
-/// new["servers"][0]["url"] = "https://b".into();
-/// let changes = spec_changes(&old, &new);
-/// assert_eq!(changes[0].effect, Effect::BreakingForRequests);
-/// assert_eq!(changes[0].pointer, "/servers/0");
-/// assert_eq!(changes[0].what, "server `https://a` became `https://b`");
+/// let changes = access_tokens_codegen::spec_changes(&json!({"openapi": "3.0.0"}), &json!({"openapi": "3.0.1"}));
+/// assert_eq!((changes.len(), &*changes[0].pointer, &changes[0].new), (1, "/openapi", &Some(json!("3.0.1"))));
 /// ```
-pub fn spec_changes(old: &Value, new: &Value) -> Vec<SpecChange> {
-    if old == new {
-        return Vec::new();
-    }
-    let mut walk = Walk {
-        old,
-        new,
-        compatibility: Compatibility::of(old, new),
-        uses: (Uses::of(old), Uses::of(new)),
-        followed: BTreeSet::new(),
-        usage: None,
-        apart: false,
-        changes: Vec::new(),
-    };
-    walk.document();
-    let mut changes: Vec<SpecChange> = Vec::new();
-    for change in walk.changes {
-        // A reference that was changed in several places leads to the same changes each time.
-        if !changes.contains(&change) {
-            changes.push(change);
-        }
-    }
-    changes.sort_by_key(|change| change.effect);
+pub fn spec_changes(before: &Value, now: &Value) -> Vec<SpecChange> {
+    let mut changes = Vec::new();
+    compare(String::new(), Kind::Api, before, now, &mut changes);
     changes
 }
 
-struct Walk<'a> {
-    old: &'a Value,
-    new: &'a Value,
-    compatibility: Compatibility,
-    uses: (Uses, Uses),
-    /// The places that changed references led to, so that circles end.
-    followed: BTreeSet<(String, String, Usage)>,
-    /// Behind a changed reference: how the place is used where that reference stands.
-    usage: Option<Usage>,
-    /// In an operation that moved, whose inside `drift` doesn't compare.
-    apart: bool,
-    changes: Vec<SpecChange>,
-}
-
-/// A thing in both documents, or in one of them.
-#[derive(Clone)]
-struct Pair<'a> {
-    old: Option<&'a Value>,
-    new: Option<&'a Value>,
-    old_pointer: String,
-    new_pointer: String,
-    /// What a person would call it.
-    subject: String,
-}
-
-type Members<'a> = Vec<(&'a str, Pair<'a>)>;
-
-impl<'a> Pair<'a> {
-    fn pointer(&self) -> &str {
-        if self.new.is_some() { &self.new_pointer } else { &self.old_pointer }
-    }
-
-    fn both(&self) -> Option<(&'a Value, &'a Value)> {
-        self.old.zip(self.new)
-    }
-
-    fn called(mut self, subject: impl Into<String>) -> Self {
-        self.subject = subject.into();
-        self
-    }
-
-    fn member(&self, key: &str) -> Self {
-        Self {
-            old: self.old.and_then(|value| value.get(key)),
-            new: self.new.and_then(|value| value.get(key)),
-            old_pointer: format!("{}/{}", self.old_pointer, escape(key)),
-            new_pointer: format!("{}/{}", self.new_pointer, escape(key)),
-            subject: self.subject.clone(),
-        }
-    }
-
-    /// The members that differ, as in the new document, then those that are gone. `None` if a side isn't an object.
-    fn members(&self) -> Option<Members<'a>> {
-        let side = |value: Option<&'a Value>| match value {
-            None => Some(None),
-            Some(value) => value.as_object().map(Some),
-        };
-        let (old, new) = (side(self.old)?, side(self.new)?);
-        let gone = old.into_iter().flatten().filter(|(key, _)| new.is_none_or(|new| !new.contains_key(*key)));
-        let keys = new.into_iter().flatten().chain(gone).map(|(key, _)| key.as_str());
-        Some(keys.map(|key| (key, self.member(key))).filter(|(_, member)| member.old != member.new).collect())
-    }
-
-    /// The items of both sides with their pointers; nothing where a side is missing. `None` if one isn't a list.
-    fn items(&self) -> Option<(Vec<Node<'a>>, Vec<Node<'a>>)> {
-        let side = |value: Option<&'a Value>, pointer: &str| match value {
-            None => Some(Vec::new()),
-            Some(value) => {
-                let node = |(index, value)| Node { pointer: format!("{pointer}/{index}"), value };
-                Some(value.as_array()?.iter().enumerate().map(node).collect())
+impl SpecChange {
+    /// Whether only people read what changed.
+    pub(crate) fn is_words(&self) -> bool {
+        let mut kind = Kind::Api;
+        for segment in self.pointer.split('/').skip(1) {
+            if kind == Kind::Api && matches!(segment, "title" | "summary" | "description") {
+                return true;
             }
-        };
-        Some((side(self.old, &self.old_pointer)?, side(self.new, &self.new_pointer)?))
-    }
-
-    /// What became of it: "was `a` and is `b` now".
-    fn fate(&self) -> String {
-        match (self.old, self.new) {
-            (Some(old), Some(new)) if short(old) && short(new) => format!("was {} and is {} now", show(old), show(new)),
-            (Some(_), Some(_)) => "changed".to_owned(),
-            (None, Some(new)) => format!("was added: {}", show(new)),
-            (Some(old), None) => format!("was removed: {}", show(old)),
-            (None, None) => "is nowhere".to_owned(),
+            kind = kind.of(segment, false);
         }
+        false
     }
 }
 
-#[derive(Clone)]
-struct Node<'a> {
-    pointer: String,
-    value: &'a Value,
-}
-
-impl<'a> Node<'a> {
-    fn text(&self, key: &str) -> &'a str {
-        self.value.get(key).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn pair(old: Option<&Self>, new: Option<&Self>, subject: impl Into<String>) -> Pair<'a> {
-        Pair {
-            old: old.map(|node| node.value),
-            new: new.map(|node| node.value),
-            old_pointer: old.map(|node| node.pointer.clone()).unwrap_or_default(),
-            new_pointer: new.map(|node| node.pointer.clone()).unwrap_or_default(),
-            subject: subject.into(),
-        }
-    }
-}
-
-/// What a change means for one direction.
+/// What stands at a place in an OpenAPI document.
 #[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Breaks,
-    Fits,
-    Unclear,
+pub(super) enum Kind {
+    /// An object whose members' names have a meaning, or a list of such objects.
+    Api,
+    /// A map from names that somebody chose; as headers, in any case.
+    Named { headers: bool },
+    /// A list whose order has no meaning: of values, or of objects.
+    Set { values: bool },
+    /// A value, of which nothing but its members' order has no meaning.
+    Value,
 }
 
-/// For requests and for responses. A server that takes less refuses requests; one that says more isn't understood.
-type Sides = (Side, Side);
-const NARROWER: Sides = (Side::Breaks, Side::Fits);
-const WIDER: Sides = (Side::Fits, Side::Breaks);
-const OTHER: Sides = (Side::Breaks, Side::Breaks);
-const SAME: Sides = (Side::Fits, Side::Fits);
-const UNCLEAR: Sides = (Side::Unclear, Side::Unclear);
-
-/// How one member of an object is judged: its key, the member, the object.
-type Rule<'a> = fn(&mut Walk<'a>, &str, &Pair<'a>, &Pair<'a>);
-
-impl<'a> Walk<'a> {
-    fn document(&mut self) {
-        let all = Pair {
-            old: Some(self.old),
-            new: Some(self.new),
-            old_pointer: String::new(),
-            new_pointer: String::new(),
-            subject: "the document".to_owned(),
-        };
-        self.object(&all, |walk, key, member, _| match key {
-            "openapi" => {
-                let minor =
-                    |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|v| v.starts_with("3.0."));
-                let known = minor(member.old) && minor(member.new);
-                let effect = if known { Effect::Compatible } else { Effect::Unknown };
-                walk.say(effect, member.pointer(), format!("the version of OpenAPI {}", member.fate()));
-            }
-            "info" => walk.documentation(key, member),
-            "tags" => walk.tags(member),
-            "servers" => walk.servers(member, true),
-            "security" => walk.security(member, None),
-            "paths" => walk.paths(member),
-            "components" => walk.components(member),
-            _ => walk.unclear(key, member),
-        });
-    }
-
-    /// All members of an object by `rule`, but for those that mean the same everywhere.
-    fn object(&mut self, pair: &Pair<'a>, rule: Rule<'a>) {
-        match pair.members() {
-            Some(members) => self.judge(members, pair, rule),
-            None => self.unclear("", pair),
+impl Kind {
+    /// What the member `name` is.
+    pub(super) fn of(self, name: &str, is_list: bool) -> Self {
+        match (self, name) {
+            (Self::Value | Self::Set { values: true }, _) => Self::Value,
+            (Self::Named { .. }, _) => Self::Api,
+            (_, "enum") => Self::Set { values: true },
+            (_, "example" | "examples" | "default") => Self::Value,
+            (_, name) if name.starts_with("x-") => Self::Value,
+            (_, "required" | "tags" | "parameters") if is_list => Self::Set { values: false },
+            (_, "headers") => Self::Named { headers: true },
+            (_, name) if NAMED.contains(&name) => Self::Named { headers: false },
+            _ => Self::Api,
         }
     }
 
-    fn judge(&mut self, members: Members<'a>, pair: &Pair<'a>, rule: Rule<'a>) {
-        for (key, member) in members {
-            let before = self.changes.len();
-            match key {
-                "description" | "summary" | "title" | "externalDocs" | "example" | "examples" => {
-                    self.documentation(key, &member);
-                }
-                "deprecated" => {
-                    if flag(member.old) != flag(member.new) {
-                        let now = if flag(member.new) { "is deprecated now" } else { "is no longer deprecated" };
-                        self.say(Effect::Compatible, member.pointer(), format!("{} {now}", member.subject));
-                    }
-                }
-                _ if key.starts_with("x-") => self.documentation(key, &member),
-                _ => rule(self, key, &member, pair),
-            }
-            if self.changes.len() > before {
-                continue;
-            }
-            match member.both() {
-                None if says_nothing(key, member.new.or(member.old)) => {
-                    let what = format!("`{key}` {}, which says what held anyway", member.fate());
-                    self.say(Effect::Documentation, member.pointer(), what);
-                }
-                // Lists that hold the same, or objects with such a list. But a flag that isn't one is another thing.
-                Some((old, new)) if [old, new].iter().all(|value| value.is_array() || value.is_object()) => {}
-                _ => self.unclear(key, &member),
-            }
-        }
-    }
-
-    /// What only people read: it may hold anything, and none of its keys has a meaning.
-    fn documentation(&mut self, key: &str, pair: &Pair<'a>) {
-        if matches!(key, "info" | "contact" | "license" | "externalDocs" | "examples")
-            && pair.both().is_some()
-            && let Some(members) = pair.members()
-        {
-            for (inner, member) in members {
-                // What an example is called isn't `contact`.
-                self.documentation(if key == "examples" { "example" } else { inner }, &member);
-            }
-            return;
-        }
-        let key = if key.starts_with("x-") { format!("extension `{key}`") } else { key.to_owned() };
-        // A title or a version says it all; half of two long texts doesn't.
-        let what = match (pair.old, pair.new) {
-            (None, _) => format!("documentation: {key} added"),
-            (_, None) => format!("documentation: {key} removed"),
-            _ => format!("documentation: {key} {}", pair.fate()),
-        };
-        self.say(Effect::Documentation, pair.pointer(), what);
-    }
-
-    fn tags(&mut self, pair: &Pair<'a>) {
-        let Some((old, new)) = pair.items() else { return self.documentation("tags", pair) };
-        let name = |node: &Node<'a>| node.value.get("name").unwrap_or(node.value);
-        let mut said = |old: Option<&Node<'a>>, new: Option<&Node<'a>>| {
-            let Some(node) = new.or(old) else { return };
-            let tag = Node::pair(old, new, show(name(node)));
-            match tag.both() {
-                Some((old, new)) if old == new => {}
-                Some((old, new)) if old.is_object() && new.is_object() => {
-                    self.object(&tag, |walk, key, member, _| walk.documentation(key, member));
-                }
-                _ => {
-                    let fate = if new.is_some() { "added" } else { "removed" };
-                    let what = format!("documentation: tag {} was {fate}", tag.subject);
-                    self.say(Effect::Documentation, tag.pointer(), what);
-                }
-            }
-        };
-        for tag in &new {
-            said(old.iter().find(|other| name(other) == name(tag)), Some(tag));
-        }
-        for tag in old.iter().filter(|tag| !new.iter().any(|other| name(other) == name(tag))) {
-            said(Some(tag), None);
-        }
-    }
-
-    fn components(&mut self, pair: &Pair<'a>) {
-        self.object(pair, |walk, kind, members, _| match kind {
-            // Each is read by people, or by nothing that is generated here.
-            "links" => walk.documentation("links", members),
-            "schemas" | "responses" | "parameters" | "requestBodies" | "headers" | "securitySchemes" => {
-                let Some(named) = members.members() else { return walk.unclear(kind, members) };
-                walk.named_components(kind, named);
-            }
-            _ => walk.unclear(kind, members),
-        });
-    }
-
-    fn named_components(&mut self, kind: &str, named: Members<'a>) {
-        let noun = match kind {
-            "schemas" => "schema",
-            "responses" => "response",
-            "parameters" => "parameter",
-            "requestBodies" => "request body",
-            "headers" => "header",
-            _ => "security scheme",
-        };
-        let mut renamed = BTreeSet::new();
-        for (name, pair) in &named {
-            let pair = pair.clone().called(format!("{noun} `{name}`"));
-            match (pair.old, pair.new) {
-                (Some(_), Some(_)) => match kind {
-                    "schemas" => self.schema(&pair),
-                    "responses" => self.follow(&pair, Self::response),
-                    "parameters" | "headers" => self.follow(&pair, Self::parameter),
-                    "requestBodies" => self.follow(&pair, Self::body),
-                    _ => self.scheme(name, &pair),
-                },
-                (None, Some(new)) => {
-                    let same = |(other, gone): &&(&str, Pair<'a>)| {
-                        gone.new.is_none() && gone.old == Some(new) && !renamed.contains(*other)
-                    };
-                    let what = match named.iter().find(same) {
-                        Some((other, _)) => {
-                            renamed.insert(*other);
-                            format!("{noun} `{other}` is called `{name}` now: renames what is generated from it")
-                        }
-                        None => format!("{} was added", pair.subject),
-                    };
-                    if kind == "securitySchemes" && usage::security_names(self.new).contains(*name) {
-                        self.say(Effect::Compatible, pair.pointer(), what);
-                    } else {
-                        self.sides(&pair, SAME, |_| what.clone());
-                    }
-                }
-                _ => {}
-            }
-        }
-        for (name, pair) in named.iter().filter(|(name, pair)| pair.new.is_none() && !renamed.contains(name)) {
-            let still_used = match kind {
-                "securitySchemes" => usage::security_names(self.new).contains(*name),
-                _ => self.uses.1.at(&pair.old_pointer) != Usage::default(),
-            };
-            if still_used {
-                let what = format!("{noun} `{name}` was removed, and is still referred to");
-                self.say(Effect::Unknown, pair.pointer(), what);
-            } else {
-                // Whatever used it changed too, and is reported there.
-                self.sides(pair, SAME, |_| format!("{noun} `{name}` was removed"));
-            }
-        }
-    }
-
-    /// A thing that may be a reference: one that leads elsewhere now is followed in both documents, and what is there
-    /// compared. One that leads to the same place changes nothing here.
-    fn follow(&mut self, pair: &Pair<'a>, compare: fn(&mut Self, &Pair<'a>)) {
-        let Some((old, new)) = pair.both() else { return };
-        let reference = |value: &'a Value| value.get("$ref").and_then(Value::as_str);
-        let last = |reference: &str| reference.rsplit('/').next().unwrap_or_default().to_owned();
-        let what = match (reference(old), reference(new)) {
-            (None, None) => return compare(self, pair),
-            (Some(old), Some(new)) if old == new => {
-                return self.object(pair, |walk, key, member, _| {
-                    let what =
-                        format!("documentation: `{key}` beside a reference, where nothing counts, {}", member.fate());
-                    walk.say(Effect::Documentation, member.pointer(), what);
-                });
-            }
-            (Some(old), Some(new)) => format!("{} refers to `{}` now, was `{}`", pair.subject, last(new), last(old)),
-            (Some(old), None) => format!("{} is written in place now, was `{}`", pair.subject, last(old)),
-            (None, Some(new)) => format!("{} refers to `{}` now, was written in place", pair.subject, last(new)),
-        };
-        let ends = resolve(self.old, &pair.old_pointer, old).zip(resolve(self.new, &pair.new_pointer, new));
-        let Some((old, new)) = ends else {
-            return self.say(Effect::Unknown, pair.pointer(), format!("{what}, which ends nowhere"));
-        };
-        // What differs behind it is said there; if nothing does, both say the same.
-        self.sides(pair, SAME, |_| what.clone());
-        let usage = self.usage(pair);
-        if self.followed.insert((old.pointer.clone(), new.pointer.clone(), usage)) {
-            let before = self.usage.replace(usage);
-            compare(self, &Node::pair(Some(&old), Some(&new), &pair.subject));
-            self.usage = before;
-        }
-    }
-
-    fn usage(&self, pair: &Pair<'a>) -> Usage {
-        self.usage.unwrap_or_else(|| self.uses.0.at(&pair.old_pointer).or(self.uses.1.at(&pair.new_pointer)))
-    }
-
-    /// Says what a change means where the thing is used. `what` is told "request " or "response ", or neither if it is both.
-    fn sides(&mut self, pair: &Pair<'a>, (request, response): Sides, what: impl Fn(&str) -> String) {
-        let usage = self.usage(pair);
-        if usage == Usage::default() {
-            return if pair.pointer().starts_with("/components/") {
-                let what = format!("{} (not used by any operation)", what(""));
-                self.say(Effect::Compatible, pair.pointer(), what);
-            } else {
-                // Such as a callback, where the server asks.
-                self.say(Effect::Unknown, pair.pointer(), what(""));
-            };
-        }
-        let used = [
-            (usage.request, request, Effect::BreakingForRequests, "request "),
-            (usage.response, response, Effect::BreakingForResponses, "response "),
-        ];
-        let used: Vec<_> = used.into_iter().filter(|(used, ..)| *used).collect();
-        let breaking: Vec<_> = used.iter().filter(|(_, side, ..)| *side == Side::Breaks).collect();
-        if !breaking.is_empty() {
-            for (_, _, effect, noun) in breaking {
-                self.say(*effect, pair.pointer(), what(noun));
-            }
-            return;
-        }
-        let noun = if let [(.., noun)] = used.as_slice() { noun } else { "" };
-        let unclear = used.iter().any(|(_, side, ..)| *side == Side::Unclear);
-        self.say(if unclear { Effect::Unknown } else { Effect::Compatible }, pair.pointer(), what(noun));
-    }
-
-    /// As `drift` judges it: at this place of a document, in the finding whose message ends so. It matches operations and
-    /// parameters by meaning; where it sees no difference, it is `silent`.
-    fn ask(&mut self, pair: &Pair<'a>, place: &str, ending: &str, silent: Effect, what: String) {
-        let unused = self.usage(pair) == Usage::default() && pair.pointer().starts_with("/components/");
-        let effect = match self.compatibility.at(place, ending) {
-            _ if unused => return self.sides(pair, SAME, |_| what.clone()),
-            Judgement::Says(effect) => effect,
-            Judgement::Silent => silent,
-            Judgement::Blind => Effect::Unknown,
-        };
-        self.say(effect, pair.pointer(), what);
-    }
-
-    /// No rule knows it.
-    fn unclear(&mut self, key: &str, pair: &Pair<'a>) {
-        let name = if key.is_empty() { pair.subject.clone() } else { format!("`{key}` of {}", pair.subject) };
-        self.sides(pair, UNCLEAR, |_| format!("{name} {}", pair.fate()));
-    }
-
-    fn say(&mut self, effect: Effect, pointer: &str, what: impl Into<String>) {
-        self.changes.push(SpecChange { effect, pointer: pointer.to_owned(), what: what.into() });
+    /// What each element of a list of this kind is.
+    fn of_element(self) -> Self {
+        if matches!(self, Self::Value | Self::Set { values: true }) { Self::Value } else { Self::Api }
     }
 }
 
-/// Whether a member that no rule minds may say what holds without it.
-fn says_nothing(key: &str, value: Option<&Value>) -> bool {
+fn compare(pointer: String, kind: Kind, before: &Value, now: &Value, changes: &mut Vec<SpecChange>) {
+    // A reference in place of something else, or the other way round, has no members in common with it.
+    let is_reference = |object: &Map<String, Value>| kind == Kind::Api && object.contains_key("$ref");
+    match (before, now) {
+        (Value::Object(before), Value::Object(now)) if is_reference(before) == is_reference(now) => {
+            members(&pointer, kind, before, now, changes)
+        }
+        (Value::Array(before), Value::Array(now)) => elements(&pointer, kind, before, now, changes),
+        (before, now) if before == now => {}
+        (before, now) => changes.push(SpecChange { pointer, old: Some(before.clone()), new: Some(now.clone()) }),
+    }
+}
+
+fn members(
+    pointer: &str,
+    kind: Kind,
+    before: &Map<String, Value>,
+    now: &Map<String, Value>,
+    changes: &mut Vec<SpecChange>,
+) {
+    let place = |name: &str| format!("{pointer}/{}", escape(name));
+    // The name of a header has no case, whether it is a member's name or a parameter's `name`.
+    let same_header = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+    let is_header = |object: &Map<String, Value>| object.get("in").is_some_and(|place| place == "header");
+    let named_header = kind == Kind::Api && is_header(before) && is_header(now);
+    let headers = kind == (Kind::Named { headers: true });
+    let mut added: Vec<_> = now.iter().filter(|(name, _)| !before.contains_key(*name)).collect();
+    for (name, old) in before {
+        let other = now.get(name).or_else(|| {
+            let other = added.iter().position(|(other, _)| headers && same_header(name, other))?;
+            Some(added.remove(other).1)
+        });
+        match (old, other) {
+            (Value::String(old), Some(Value::String(new)))
+                if named_header && name == "name" && same_header(old, new) => {}
+            (old, Some(new)) => compare(place(name), kind.of(name, old.is_array()), old, new, changes),
+            (old, None) => changes.push(SpecChange { pointer: place(name), old: Some(old.clone()), new: None }),
+        }
+    }
+    let added = added.into_iter();
+    changes.extend(added.map(|(name, new)| SpecChange { pointer: place(name), old: None, new: Some(new.clone()) }));
+}
+
+/// Elements that are the same in both lists stay; of the others those are compared that stand for the same thing.
+fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes: &mut Vec<SpecChange>) {
+    let element = kind.of_element();
+    let written = |values: &[Value]| values.iter().map(|value| canonical(element, value)).collect::<Vec<_>>();
+    let (before_written, now_written) = (written(before), written(now));
+    // Places in both lists between two elements that are the same.
+    let mut gaps: Vec<(VecDeque<usize>, VecDeque<usize>)> = Vec::new();
+    let order_counts = !matches!(kind, Kind::Set { .. });
+    if !order_counts {
+        let mut rest: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
+        for (index, value) in now_written.iter().enumerate() {
+            rest.entry(value).or_default().push_back(index);
+        }
+        let mut take = |value: &str| rest.get_mut(value).and_then(VecDeque::pop_front);
+        let gone = before_written.iter().enumerate().filter(|(_, value)| take(value).is_none());
+        let gone = gone.map(|(index, _)| index).collect();
+        let mut come: Vec<_> = rest.into_values().flatten().collect();
+        come.sort_unstable();
+        gaps.push((gone, come.into()));
+    } else {
+        for op in capture_diff_slices(Algorithm::Myers, &before_written, &now_written) {
+            if !matches!(op, DiffOp::Equal { .. }) {
+                gaps.push((op.old_range().collect(), op.new_range().collect()));
+            }
+        }
+    }
+    let added = |new: usize| SpecChange { pointer: format!("{pointer}/{new}"), old: None, new: now.get(new).cloned() };
+    for (gone, mut come) in gaps {
+        let in_order = order_counts && gone.len() == come.len();
+        for index in gone {
+            let Some(old) = before.get(index) else { continue };
+            let other = if in_order {
+                Some(0)
+            } else {
+                come.iter().position(|new| now.get(*new).is_some_and(|new| is_same_thing(old, new)))
+            };
+            let new = match other {
+                Some(passed) if order_counts => {
+                    changes.extend(come.drain(..passed).map(added));
+                    come.pop_front()
+                }
+                other => other.and_then(|other| come.remove(other)),
+            };
+            let place = format!("{pointer}/{index}");
+            match new.and_then(|new| now.get(new)) {
+                Some(new) => compare(place, element, old, new, changes),
+                None => changes.push(SpecChange { pointer: place, old: Some(old.clone()), new: None }),
+            }
+        }
+        changes.extend(come.into_iter().map(added));
+    }
+}
+
+/// Whether two elements of a list have the same name, though they differ.
+fn is_same_thing(one: &Value, other: &Value) -> bool {
+    let name = |value: &Value| {
+        let text = |key| Some(value.get(key)?.as_str()?.to_owned());
+        let parameter = || {
+            let (place, name) = (text("in"), text("name")?);
+            Some(if place.as_deref() == Some("header") { (place, name.to_ascii_lowercase()) } else { (place, name) })
+        };
+        let names = ["$ref", "title", "url"].into_iter().find_map(|key| Some((Some(key.to_owned()), text(key)?)));
+        parameter().or(names)
+    };
+    name(one).is_some_and(|one| Some(one) == name(other))
+}
+
+/// The value as text that is the same for all that has the same meaning.
+pub(super) fn canonical(kind: Kind, value: &Value) -> String {
     match value {
-        Some(Value::Bool(false)) => true,
-        Some(Value::Array(items)) if items.is_empty() => true,
-        Some(Value::Object(map)) if map.is_empty() => true,
-        _ => matches!(key, "additionalProperties" | "style" | "explode" | "security"),
+        Value::Object(members) => {
+            let header = kind == Kind::Api && members.get("in").is_some_and(|place| place == "header");
+            let member = |(name, value): (&String, &Value)| match value {
+                Value::String(text) if header && name == "name" => {
+                    (name.clone(), json_text(&text.to_ascii_lowercase()))
+                }
+                value => {
+                    let written = canonical(kind.of(name, value.is_array()), value);
+                    (
+                        if kind == (Kind::Named { headers: true }) { name.to_ascii_lowercase() } else { name.clone() },
+                        written,
+                    )
+                }
+            };
+            let mut members: Vec<_> = members.iter().map(member).collect();
+            members.sort();
+            let members: Vec<_> = members.iter().map(|(name, value)| format!("{}:{value}", json_text(name))).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(elements) => {
+            let mut elements: Vec<_> = elements.iter().map(|value| canonical(kind.of_element(), value)).collect();
+            if matches!(kind, Kind::Set { .. }) {
+                elements.sort();
+            }
+            format!("[{}]", elements.join(","))
+        }
+        value => value.to_string(),
     }
 }
 
-/// Follows references to where a thing really stands. `None` where one leads nowhere or in a circle.
-fn resolve<'a>(document: &'a Value, pointer: &str, mut value: &'a Value) -> Option<Node<'a>> {
-    let mut place = pointer.to_owned();
-    for _ in 0..32 {
-        let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
-            return Some(Node { pointer: place, value });
-        };
-        place = reference.strip_prefix('#')?.to_owned();
-        value = document.pointer(&place)?;
-    }
-    None
-}
-
-fn flag(value: Option<&Value>) -> bool {
-    value.and_then(Value::as_bool).unwrap_or_default()
-}
-
-const SHOWN: usize = 60;
-
-fn plain(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    // Without what could steer a terminal.
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Whether all of it can be shown, so that two such are told apart.
-fn short(value: &Value) -> bool {
-    value.as_str().is_none_or(|text| text == plain(value)) && plain(value).chars().count() <= SHOWN
-}
-
-/// A value for a line of text.
-pub(super) fn show(value: &Value) -> String {
-    let text = plain(value);
-    let cut: String = text.chars().take(SHOWN).collect();
-    if cut == text { format!("`{text}`") } else { format!("`{cut}…`") }
+fn json_text(text: &str) -> String {
+    Value::from(text).to_string()
 }

@@ -1,11 +1,6 @@
-//! Whether the workspace still compiles with a new raw client, and what a second opinion says of the facade's surface.
+//! Whether the workspace still compiles with a new raw client.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::SystemTime,
-};
+use std::{fs, path::Path, process::Command, time::SystemTime};
 
 use serde_json::Value;
 
@@ -72,26 +67,6 @@ fn place(message: &Value) -> Option<String> {
         None => file.to_owned(),
     };
     Some(format!("{file}:{}", span.get("line_start")?))
-}
-
-/// Whether cargo-semver-checks is installed.
-pub(crate) fn has_semver_checks(root: &Path, target: &Path) -> bool {
-    let version = cargo(root, target).args(["semver-checks", "--version"]).stderr(Stdio::null()).output();
-    version.is_ok_and(|output| output.status.success())
-}
-
-/// What cargo-semver-checks says of the facade beside `before`.
-pub(crate) fn second_opinion(root: &Path, before: &Path, target: &Path) -> String {
-    let mut checks = cargo(root, target);
-    checks.args(["semver-checks", "--package", "access-tokens", "--all-features", "--color", "never"]);
-    checks.arg("--baseline-root").arg(before);
-    let said = match checks.output() {
-        Ok(output) => [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat(),
-        Err(e) => e.to_string(),
-    };
-    let wanted = |line: &&str| line.trim_start().starts_with("---") || line.contains("Summary");
-    let lines: Vec<_> = said.lines().filter(wanted).map(str::trim).collect();
-    if lines.is_empty() { format!("failed: {}", said.trim()) } else { lines.join("; ") }
 }
 
 fn cargo(root: &Path, target: &Path) -> Command {

@@ -9,10 +9,10 @@ use std::{
 use similar::TextDiff;
 
 use super::provenance;
-use crate::{Error, Stripped, generate, ledger, outline, source};
+use crate::{Error, Spec, generate, ledger, outline, source};
 
-pub(crate) const PINNED: &str = "crates/access-tokens-raw/generated";
-const SNAPSHOTS: &str = "tests/snapshots";
+pub(super) const PINNED: &str = "crates/access-tokens-raw/generated";
+pub(super) const SNAPSHOTS: &str = "tests/snapshots";
 /// The snapshots that are generated are those of this test, and no others.
 const SNAPSHOT_TEST: &str = "surface";
 const README: &str = "README.md";
@@ -24,7 +24,9 @@ const TABLE_END: &str = "<!-- /quirks -->";
 pub struct Regen {
     root: PathBuf,
     changes: Vec<Change>,
-    stripped: BTreeMap<String, Vec<Stripped>>,
+    specs: BTreeMap<String, Spec>,
+    /// The generated code, by file name.
+    code: BTreeMap<String, String>,
 }
 
 /// One generated file that isn't as it should be.
@@ -58,7 +60,7 @@ impl Regen {
     /// # Errors
     /// A spec, an overlay or the ledger can't be used, or a file can't be read.
     pub fn new(root: &Path) -> Result<Self, Error> {
-        Self::received(root, &super::today(), &[])
+        Self::received(root, &provenance::today(), &[])
     }
 
     /// With the day, and where the specs of some modules come from, for those that are other files than before.
@@ -82,8 +84,8 @@ impl Regen {
         };
         let rows = provenance::updated(&text(provenance::FILE)?, &generated.specs, today, origins)?;
         wanted.insert(provenance::FILE.to_owned(), rows);
-        for (name, code) in generated.files {
-            wanted.insert(format!("{PINNED}/{name}"), code);
+        for (name, code) in &generated.files {
+            wanted.insert(format!("{PINNED}/{name}"), code.clone());
         }
         wanted.insert(README.to_owned(), with_table(&text(README)?, &ledger::table(&ledger::read(&specs)?))?);
 
@@ -96,8 +98,8 @@ impl Regen {
         }
         // A folder that was taken away can't be put back if something fails after it.
         changes.sort_by_key(|change| change.old.as_deref() == Some(A_FOLDER));
-        let stripped = generated.specs.into_iter().map(|spec| (spec.module, spec.stripped)).collect();
-        Ok(Self { root: root.to_owned(), changes, stripped })
+        let specs = generated.specs.into_iter().map(|spec| (spec.module.clone(), spec)).collect();
+        Ok(Self { root: root.to_owned(), changes, specs, code: generated.files })
     }
 
     /// The files that are out of date. Empty: there is nothing to do.
@@ -105,9 +107,14 @@ impl Regen {
         &self.changes
     }
 
-    /// What was taken out of the texts of a module's specification, since nobody sees it.
-    pub(super) fn stripped(&self, module: &str) -> &[Stripped] {
-        self.stripped.get(module).map_or(&[], Vec::as_slice)
+    /// A module's specification; `None` if there is none any more.
+    pub(super) fn spec(&self, module: &str) -> Option<&Spec> {
+        self.specs.get(module)
+    }
+
+    /// A module's generated code; empty if there is none any more.
+    pub(super) fn code(&self, module: &str) -> &str {
+        self.code.get(&format!("{module}.rs")).map_or("", String::as_str)
     }
 
     /// Puts every file in place, whatever is there.

@@ -8,8 +8,13 @@ const HEAD: &str = "| file | document | version | SHA-256 | received | where it 
 /// In place of where a new file comes from, which only a person knows.
 pub(crate) const UNKNOWN_ORIGIN: &str = "not said yet";
 
+/// Today in UTC, `YYYY-MM-DD`.
+pub(super) fn today() -> String {
+    time::OffsetDateTime::now_utc().date().to_string()
+}
+
 /// The text with a row for each of `specs`, and no other. A row of a file that is still the same is left as it is; another
-/// gets the day `today` (`YYYY-MM-DD`), and keeps its origin unless `origins` (by module) has a new one.
+/// gets the day `today` (`YYYY-MM-DD`). An origin stays unless `origins` (by module) has a new one.
 pub(crate) fn updated(text: &str, specs: &[Spec], today: &str, origins: &[(String, String)]) -> Result<String, Error> {
     let no_table = || Error::document(FILE, format!("the table is gone; put its head back: {HEAD}"));
     let (before, rest) = text.split_once(HEAD).ok_or_else(no_table)?;
@@ -24,13 +29,11 @@ pub(crate) fn updated(text: &str, specs: &[Spec], today: &str, origins: &[(Strin
         let old = rows.lines().find(|row| cells(row).first() == Some(&file.as_str()));
         let sha256 = spec.inputs.first().map_or("", |(_, sha256)| sha256.as_str());
         let origin = origins.iter().find(|(module, _)| *module == spec.module).map(|(_, origin)| origin.as_str());
-        let is_same = |old: &&str| {
-            let cells = cells(old);
-            cells.get(3) == Some(&sha256) && origin.is_none_or(|origin| cells.get(5) == Some(&origin))
-        };
-        if let Some(old) = old.filter(is_same) {
+        let same = old.filter(|old| cells(old).get(3) == Some(&sha256));
+        if let (Some(old), None) = (same, origin) {
             return format!("{old}{line_break}");
         }
+        let today = same.and_then(|old| cells(old).get(4).copied()).unwrap_or(today);
         let origin = origin.or_else(|| cells(old?).get(5).copied()).unwrap_or(UNKNOWN_ORIGIN);
         let said =
             |pointer| cell(spec.upstream.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default());

@@ -1,73 +1,93 @@
 //! What a change means, for the person who takes it in: as text, or as Markdown for a pull request.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anstyle::{AnsiColor, Style};
+use serde_json::Value;
 
 use super::{
-    changes::{Effect, SpecChange},
-    quirks::{Found, Status},
-    surface::Moves,
+    changes::{Kind, SpecChange, canonical},
+    proofs::Proofs,
+    surface::{Bump, Difference},
+    text::{difference, written},
+    usage::Usage,
+    wire::{self, Finding, Verdict},
 };
 use crate::{Stripped, invisible};
 
 /// Everything that one run found out.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(super) struct Report {
     /// Why there is no last commit to compare with.
-    pub(crate) uncommitted: Option<String>,
-    pub(crate) specs: Vec<Spec>,
-    pub(crate) facade: Facade,
+    pub(super) uncommitted: Option<String>,
+    pub(super) specs: Vec<Spec>,
+    /// The compiler's errors in what people wrote, such as the facade.
+    pub(super) errors: Vec<String>,
+    /// The files that mention each name that is gone.
+    pub(super) mentions: BTreeMap<String, Vec<String>>,
     /// Files, relative to the workspace.
-    pub(crate) written: Vec<String>,
-    pub(crate) left: Vec<String>,
+    pub(super) written: Vec<String>,
+    pub(super) left: Vec<String>,
 }
 
 /// What one specification's new version means.
 #[derive(Debug, Default)]
-pub(crate) struct Spec {
-    pub(crate) module: String,
+pub(super) struct Spec {
+    pub(super) module: String,
     /// `info.version` before and now; `None` where there is no such file.
-    pub(crate) versions: (Option<String>, Option<String>),
-    pub(crate) changes: Vec<SpecChange>,
-    /// Each quirk, and where it is handled.
-    pub(crate) quirks: Vec<(Found, Vec<String>)>,
+    pub(super) versions: (Option<String>, Option<String>),
+    /// Between the provider's files as they came; `None` where there is but one.
+    pub(super) changes: Option<Vec<SpecChange>>,
+    pub(super) usage: Usage,
+    pub(super) wire: Wire,
     /// `None` where nothing could be generated.
-    pub(crate) raw: Option<Moves>,
+    pub(super) client: Option<Difference>,
+    pub(super) proofs: Proofs,
+    /// Where each quirk that the proofs speak of is mentioned.
+    pub(super) places: BTreeMap<String, Vec<String>>,
     /// What was taken out of its texts.
-    pub(crate) stripped: Vec<Stripped>,
+    pub(super) stripped: Vec<Stripped>,
+}
+
+/// What is known of what a change means for those who speak the API.
+#[derive(Debug, Default)]
+pub(super) enum Wire {
+    /// Nothing changed, or there is nothing to compare with.
+    #[default]
+    Same,
+    /// There is no `oasdiff`.
+    Unknown,
+    /// It can't compare the two files.
+    Failed(String),
+    Told(Verdict),
 }
 
 impl Spec {
-    /// Whether neither the specification nor its quirks nor its client are other than before.
-    pub(crate) fn is_unchanged(&self) -> bool {
+    /// Whether there is nothing to say of it.
+    pub(super) fn is_unchanged(&self) -> bool {
         let (before, now) = &self.versions;
         before == now
-            && self.changes.is_empty()
-            && self.raw.as_ref().is_none_or(Moves::is_empty)
-            && !self.quirks.iter().any(|(found, _)| found.status.is_news())
+            && self.changes.as_ref().is_none_or(Vec::is_empty)
+            && self.client.as_ref().is_none_or(Difference::is_empty)
+            && self.proofs.is_empty()
     }
-}
 
-#[derive(Debug, Default)]
-pub(crate) struct Facade {
-    /// Whether it compiles; `None` if nothing that it sees has changed, or the run ended before.
-    pub(crate) compiles: Option<bool>,
-    pub(crate) errors: Vec<String>,
-    /// `None` if the run ended before.
-    pub(crate) surface: Option<Moves>,
-    /// What cargo-semver-checks says, where it is installed.
-    pub(crate) second_opinion: Option<String>,
-}
-
-impl Facade {
-    pub(crate) fn is_news(&self) -> bool {
-        self.compiles == Some(false) || self.surface.as_ref().is_some_and(|surface| !surface.is_empty())
+    /// What it asks of the next version at least; `None` where `oasdiff` would have to say.
+    fn bump(&self) -> Option<Bump> {
+        let words = self.changes.iter().flatten().all(SpecChange::is_words);
+        let wire = match &self.wire {
+            Wire::Same => Bump::Patch,
+            Wire::Told(verdict) if verdict.findings.iter().any(Finding::breaks) => Bump::Breaking,
+            Wire::Told(_) if words => Bump::Patch,
+            Wire::Told(_) => Bump::Minor,
+            Wire::Unknown | Wire::Failed(_) => return None,
+        };
+        Some(wire.max(self.client.as_ref().map(Difference::bump)?))
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
+pub(super) enum Format {
     /// Plain text, for a terminal.
     Text,
     /// Markdown, for a pull request.
@@ -75,46 +95,42 @@ pub(crate) enum Format {
 }
 
 impl Report {
-    pub(crate) fn render(&self, format: Format, styled: bool, version: &str) -> String {
+    pub(super) fn render(&self, format: Format, styled: bool, version: &str) -> String {
         let mut page = Page { text: String::new(), format, styled };
         if let Some(why) = self.uncommitted.as_ref().filter(|_| !self.specs.is_empty()) {
-            page.heading(2, "There is no commit to compare with, so what was edited before this run isn't told");
+            page.heading(2, "There is no commit to compare with; the files as they are now were compared");
             page.item(why);
         }
         for spec in &self.specs {
             page.spec(spec);
         }
-        page.facade(&self.facade);
-        let raw = self.specs.iter().filter_map(|spec| spec.raw.as_ref()).map(Moves::verdict).max();
-        let facade = self.facade.surface.as_ref().map(Moves::verdict);
-        if raw.is_some() || facade.is_some() {
-            page.heading(2, &format!("What that asks of the next version, after {version}"));
-            for (name, verdict) in [("access-tokens-raw", raw), ("access-tokens", facade)] {
-                if let Some(verdict) = verdict {
-                    page.item(&format!("{name}: {}", verdict.told(version)));
-                }
+        if !self.errors.is_empty() {
+            page.heading(2, "What uses the raw clients no longer compiles");
+            for error in &self.errors {
+                page.item(&page.words(error));
             }
-            if let Some(opinion) = &self.facade.second_opinion {
-                let opinion = page.words(opinion);
-                page.item(&format!("cargo-semver-checks on access-tokens: {opinion}"));
+        }
+        if !self.mentions.is_empty() {
+            page.heading(2, "Files that mention what went or moved");
+            for (name, files) in &self.mentions {
+                page.item(&format!("{}: {}", page.code(name), files.join(", ")));
             }
+        }
+        let bumps: Vec<_> = self.specs.iter().map(Spec::bump).collect();
+        if self.specs.iter().any(|spec| spec.client.is_some()) {
+            let bump = bumps.into_iter().collect::<Option<Vec<_>>>().and_then(|bumps| bumps.into_iter().max());
+            page.version(bump, version);
         }
         if !self.written.is_empty() {
             page.heading(2, "Files");
             for file in &self.written {
-                let file = page.code(file);
-                page.item(&file);
+                page.item(&page.code(file));
             }
         }
         if !self.left.is_empty() {
-            page.heading(2, "Left for you");
+            page.heading(2, "Left to do");
             for (index, left) in self.left.iter().enumerate() {
-                // The lines that follow the first are code to copy.
-                let (first, rest) = left.split_once('\n').unwrap_or((left, ""));
-                page.line(&format!("{}. {first}", index + 1));
-                for line in rest.lines() {
-                    page.line(&format!("     {line}"));
-                }
+                page.line(&format!("{}. {left}", index + 1));
             }
         }
         page.text
@@ -138,125 +154,195 @@ impl Page {
             (_, now) => now.clone().unwrap_or_default(),
         };
         self.heading(1, &format!("{file}: {versions}"));
-
-        let effects = [
-            Effect::BreakingForRequests,
-            Effect::BreakingForResponses,
-            Effect::Unknown,
-            Effect::Compatible,
-            Effect::Documentation,
-        ];
-        let of = |effect| spec.changes.iter().filter(move |change| change.effect == effect);
-        if spec.versions.0.is_some() && spec.versions.1.is_some() {
-            let counts = effects.map(|effect| (of(effect).count(), effect.to_string()));
-            self.heading(2, &format!("The specification: {}", counted(counts, "no change")));
-            for effect in effects.into_iter().filter(|effect| of(*effect).next().is_some()) {
-                let title = self.painted(style(effect), &effect.to_string());
-                self.item(&title);
-                for change in of(effect) {
-                    let pointer = if change.pointer.is_empty() { "the top" } else { &change.pointer };
-                    let (what, pointer) = (self.words(&change.what), self.code(pointer));
-                    self.sub_item(&what, Some(&pointer));
-                }
-            }
+        if let Some(changes) = &spec.changes {
+            self.changes(changes, &spec.usage);
         }
-
-        if !spec.quirks.is_empty() {
-            let is =
-                |wanted: fn(&Status) -> bool| spec.quirks.iter().filter(|(found, _)| wanted(&found.status)).count();
-            let counts = [
-                (is(|status| *status == Status::Fixed), "fixed upstream".to_owned()),
-                (is(|status| matches!(status, Status::Changed(_))), "changed".to_owned()),
-                (is(|status| *status == Status::StillThere), "still there".to_owned()),
-                (is(|status| *status == Status::NotShown), "not shown by any specification".to_owned()),
-            ];
-            self.heading(2, &format!("Quirks: {}", counted(counts, "none")));
-            let ids = |wanted: Status| {
-                let quirks = spec.quirks.iter().filter(|(found, _)| found.status == wanted);
-                quirks.map(|(found, _)| self.code(&found.id)).collect::<Vec<_>>().join(", ")
-            };
-            let rest = [("still there", ids(Status::StillThere)), ("not shown", ids(Status::NotShown))];
-            for (found, places) in &spec.quirks {
-                let id = self.code(&found.id);
-                match &found.status {
-                    Status::Fixed => {
-                        let fixed = self.painted(AnsiColor::Green.on_default(), "fixed upstream");
-                        self.item(&format!("{id}: {fixed}; to delete:"));
-                        for place in places {
-                            self.sub_item(place, None);
-                        }
-                    }
-                    Status::Changed(now) => {
-                        let changed = self.painted(AnsiColor::Yellow.on_default(), "changed");
-                        self.item(&format!("{id}: {changed}:"));
-                        for now in now {
-                            let now = self.words(now);
-                            self.sub_item(&now, None);
-                        }
-                    }
-                    Status::StillThere | Status::NotShown => {}
-                }
-            }
-            for (what, ids) in rest.into_iter().filter(|(_, ids)| !ids.is_empty()) {
-                self.item(&format!("{what}: {ids}"));
-            }
+        self.wire(&spec.wire);
+        if let Some(client) = &spec.client {
+            self.client(client);
         }
-
+        self.quirks(spec);
         if !spec.stripped.is_empty() {
             self.heading(2, "Taken out of what is generated, since nobody sees it");
             for Stripped { pointer, characters } in &spec.stripped {
                 let pointer = self.code(&invisible::written_out(pointer));
-                self.sub_item(&invisible::code_points(characters), Some(&pointer));
+                self.item(&format!("{} at {pointer}", invisible::code_points(characters)));
             }
         }
-        if let Some(raw) = &spec.raw {
-            self.moves("The raw client", raw);
+    }
+
+    fn changes(&mut self, changes: &[SpecChange], usage: &Usage) {
+        let count = match changes.len() {
+            0 => "nothing".to_owned(),
+            1 => "1 place".to_owned(),
+            many => format!("{many} places"),
+        };
+        self.heading(2, &format!("What changed: {count}"));
+        let moves = moves(changes);
+        for (index, SpecChange { pointer, old, new }) in changes.iter().enumerate() {
+            let used = match usage.at(pointer).as_deref() {
+                None => String::new(),
+                Some([]) => ", which no operation uses".to_owned(),
+                Some(operations) => format!(", used by {}", operations.join(", ")),
+            };
+            let used = self.words(&invisible::written_out(&used));
+            let place = |pointer: &str| {
+                let pointer = if pointer.is_empty() { "the whole file" } else { pointer };
+                self.code(&invisible::written_out(pointer))
+            };
+            if let Some((_, to)) = moves.iter().find(|(from, _)| *from == index) {
+                let to = changes.get(*to).map_or("", |to| to.pointer.as_str());
+                let used = if used.is_empty() { used } else { used + "," };
+                self.item(&format!("{}{used} is at {} now, unchanged", place(pointer), place(to)));
+            } else if !moves.iter().any(|(_, to)| *to == index) {
+                self.item(&format!("{}{used}", place(pointer)));
+                let text = |value: &Option<Value>| value.as_ref().map(written).unwrap_or_default();
+                self.diff(&difference(&text(old), &text(new)));
+            }
         }
     }
 
-    fn facade(&mut self, facade: &Facade) {
-        match (facade.compiles, &facade.surface) {
-            (None, None) => return,
-            (Some(true), _) => self.heading(2, "The facade compiles"),
-            (Some(false), _) => self.heading(2, "The facade doesn't compile"),
-            (None, Some(_)) => self.heading(2, "The facade sees the same code as before"),
-        }
-        for error in &facade.errors {
-            let error = self.words(error);
-            self.item(&error);
-        }
-        if let Some(surface) = &facade.surface {
-            self.moves("The facade's surface", surface);
+    fn wire(&mut self, wire: &Wire) {
+        const TITLE: &str = "What it means on the wire";
+        match wire {
+            Wire::Same => {}
+            Wire::Unknown => {
+                self.heading(2, &format!("{TITLE}: not known without oasdiff ({})", wire::INSTALL));
+            }
+            Wire::Failed(why) => {
+                self.heading(2, &format!("{TITLE}: oasdiff couldn't compare the two files"));
+                self.item(&self.words(&invisible::written_out(why)));
+            }
+            Wire::Told(Verdict { version, findings, apart }) => {
+                let version = version.as_deref().unwrap_or("of unknown version");
+                let program = format!("oasdiff {version}");
+                if findings.is_empty() {
+                    let none = format!("{program} has no rule for what changed, which may break all the same");
+                    self.heading(2, &format!("{TITLE}: {none}"));
+                } else {
+                    let of = |level: &str| findings.iter().filter(|finding| finding.level() == level).count();
+                    let counts = ["error", "warning", "info"].map(|level| (of(level), level.to_owned()));
+                    self.heading(2, &format!("{TITLE}, by {program}: {}", counted(counts, "nothing")));
+                }
+                self.findings(findings);
+                match apart {
+                    Ok(apart) if apart.is_empty() => {}
+                    Ok(apart) => {
+                        self.item("if `allOf` isn't merged, also the following, which doesn't count:");
+                        self.findings(apart);
+                    }
+                    Err(why) => {
+                        let why = self.words(&invisible::written_out(why));
+                        self.item(&format!("`allOf` isn't merged, since that failed: {why}"));
+                    }
+                }
+            }
         }
     }
 
-    fn moves(&mut self, what: &str, moves: &Moves) {
+    fn findings(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            let style = if finding.breaks() { AnsiColor::Red.on_default() } else { Style::new() };
+            let level = self.painted(style, finding.level());
+            let text = self.words(&invisible::written_out(&finding.text()));
+            self.item(&format!("{level}: {text}"));
+        }
+    }
+
+    fn client(&mut self, client: &Difference) {
+        let moves = &client.surface;
         let counts = [
             (moves.added.len(), "added".to_owned()),
             (moves.removed.len(), "removed".to_owned()),
-            (moves.changed.len(), "changed".to_owned()),
+            (moves.changed.len() + client.inside.len() + usize::from(!client.servers.is_empty()), "changed".to_owned()),
         ];
-        self.heading(2, &format!("{what}: {}", counted(counts, "the same")));
-        if moves.is_empty() {
-            return;
-        }
-        let (red, green) = (AnsiColor::Red.on_default(), AnsiColor::Green.on_default());
-        let signed = |sign: &'static str, style, lines: &[String]| {
-            lines.iter().map(move |line| (format!("{sign} {line}"), style)).collect::<Vec<_>>()
-        };
-        let mut lines = [signed("+", green, &moves.added), signed("-", red, &moves.removed)].concat();
+        let breaks = if client.bump() == Bump::Breaking { ", which breaks users" } else { "" };
+        self.heading(2, &format!("What it means in Rust: {}{breaks}", counted(counts, "the same client")));
+        let mut lines: Vec<_> = moves.added.iter().map(|line| format!("+ {line}")).collect();
+        lines.extend(moves.removed.iter().map(|line| format!("- {line}")));
         for (before, now) in &moves.changed {
-            lines.extend([(format!("- {before}"), red), (format!("+ {now}"), green)]);
+            lines.extend([format!("- {before}"), format!("+ {now}")]);
         }
         // Of a surface as large as a new API's, what can be called; its snapshot has the rest.
         let all = lines.len();
         if all > LONGEST_LIST {
-            lines.retain(|(line, _)| line.contains("fn ") && !line.contains(" fn new"));
+            lines.retain(|line| line.contains("fn ") && !line.contains(" fn new"));
         }
+        let shown = lines.len();
         self.diff(&lines);
-        if lines.len() < all {
-            self.line(&format!("and {} more, in the snapshot of the surface\n", all - lines.len()));
+        if shown < all {
+            self.item(&format!("and {} more, in the snapshot of the surface", all - shown));
         }
+        for (name, lines) in &client.inside {
+            self.item(&format!("{} is called as before, and does something else:", self.code(name)));
+            self.diff(lines);
+        }
+        if !client.servers.is_empty() {
+            self.item("requests go to another server:");
+            self.diff(&client.servers);
+        }
+    }
+
+    fn quirks(&mut self, spec: &Spec) {
+        let proofs = &spec.proofs;
+        let counts = [
+            (proofs.misfits.len(), "not fitting".to_owned()),
+            (proofs.needless.len(), "no longer needed".to_owned()),
+            (proofs.moved.len(), "to look at".to_owned()),
+            (proofs.needed, "still needed".to_owned()),
+        ];
+        if proofs.is_empty() && proofs.untried.is_none() && proofs.needed == 0 {
+            return;
+        }
+        self.heading(2, &format!("Quirks: {}", counted(counts, "not tried")));
+        if let Some(why) = &proofs.untried {
+            let why = self.words(why);
+            if proofs.misfits.is_empty() {
+                self.item("which are still needed wasn't tried, since the file is refused");
+            } else {
+                let what =
+                    "which are still needed wasn't tried, since no client can be generated without what doesn't fit";
+                self.item(&format!("{what}: {why}"));
+            }
+        }
+        for (index, quirk, now) in &proofs.misfits {
+            let what = self.painted(AnsiColor::Yellow.on_default(), "doesn't fit");
+            self.item(&format!("{}: actions[{index}] {what}", self.code(quirk)));
+            self.sub_item(&self.words(&invisible::written_out(now)));
+        }
+        for (quirk, actions) in &proofs.needless {
+            let actions: Vec<_> = actions.iter().map(|index| format!("actions[{index}]")).collect();
+            let what = self.painted(AnsiColor::Green.on_default(), "no longer needed");
+            let actions = actions.join(", ");
+            self.item(&format!("{}: {what}: without {actions} the client is the same", self.code(quirk)));
+        }
+        for (quirk, now) in &proofs.moved {
+            self.item(&format!("{}: the file no longer says what the ledger has", self.code(quirk)));
+            for now in now {
+                self.sub_item(&self.words(&invisible::written_out(now)));
+            }
+        }
+        for (quirk, places) in &spec.places {
+            self.item(&format!("{} is mentioned in", self.code(quirk)));
+            for place in places {
+                self.sub_item(place);
+            }
+        }
+    }
+
+    fn version(&mut self, bump: Option<Bump>, version: &str) {
+        let Some((bump, next)) = bump.and_then(|bump| Some((bump, bump.after(version)?))) else {
+            return self.heading(
+                2,
+                &format!("Suggested version, after {version}: none, since nobody says what it means on the wire"),
+            );
+        };
+        let why = match bump {
+            Bump::Breaking => "it breaks users",
+            Bump::Minor => "more than words changed",
+            Bump::Patch => "only words changed",
+        };
+        self.heading(2, &format!("Suggested version, after {version}: at least {next}, since {why}"));
     }
 
     fn heading(&mut self, level: usize, title: &str) {
@@ -277,33 +363,37 @@ impl Page {
         }
     }
 
-    /// With the place that it speaks of, which is too long to stand on the same line.
-    fn sub_item(&mut self, text: &str, place: Option<&str>) {
-        match (self.format, place) {
-            (Format::Text, place) => {
-                self.line(&format!("    {text}"));
-                if let Some(place) = place {
-                    self.line(&format!("      at {place}"));
-                }
-            }
-            (Format::Markdown, Some(place)) => self.line(&format!("  - {text} (at {place})")),
-            (Format::Markdown, None) => self.line(&format!("  - {text}")),
+    fn sub_item(&mut self, text: &str) {
+        match self.format {
+            Format::Text => self.line(&format!("    {text}")),
+            Format::Markdown => self.line(&format!("  - {text}")),
         }
     }
 
-    fn diff(&mut self, lines: &[(String, Style)]) {
-        if self.format == Format::Markdown {
-            self.line("```diff");
+    /// Lines that begin with `+`, `-` or a space.
+    fn diff(&mut self, lines: &[String]) {
+        if lines.is_empty() {
+            return;
         }
-        for (line, style) in lines {
-            let line = match self.format {
-                Format::Text => format!("  {}", self.painted(*style, line)),
-                Format::Markdown => line.clone(),
+        let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or_default();
+        let fence = "`".repeat(longest.max(2) + 1);
+        if self.format == Format::Markdown {
+            self.line(&format!("\n{fence}diff"));
+        }
+        for line in lines {
+            let style = match line.chars().next() {
+                Some('+') => AnsiColor::Green.on_default(),
+                Some('-') => AnsiColor::Red.on_default(),
+                _ => Style::new(),
             };
-            self.line(&line);
+            let line = invisible::written_out(line);
+            match self.format {
+                Format::Text => self.line(&format!("    {}", self.painted(style, &line))),
+                Format::Markdown => self.line(&line),
+            }
         }
         if self.format == Format::Markdown {
-            self.line("```\n");
+            self.line(&format!("{fence}\n"));
         }
     }
 
@@ -334,18 +424,26 @@ impl Page {
 
 const LONGEST_LIST: usize = 60;
 
-fn style(effect: Effect) -> Style {
-    match effect {
-        Effect::BreakingForRequests | Effect::BreakingForResponses => AnsiColor::Red.on_default(),
-        Effect::Unknown => AnsiColor::Yellow.on_default(),
-        Effect::Compatible => AnsiColor::Green.on_default(),
-        Effect::Documentation => Style::new(),
-    }
-}
-
 /// "2 added, 1 removed".
 fn counted<const N: usize>(counts: [(usize, String); N], none: &str) -> String {
     let parts: Vec<_> =
         counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if parts.is_empty() { none.to_owned() } else { parts.join(", ") }
+}
+
+/// What was removed and what was added, by their places in the list, where it is the same object or list.
+fn moves(changes: &[SpecChange]) -> Vec<(usize, usize)> {
+    let large = |value: &Option<Value>| {
+        let value = value.as_ref().filter(|value| value.is_object() || value.is_array())?;
+        Some(canonical(Kind::Api, value))
+    };
+    let mut added: Vec<_> = changes.iter().enumerate().filter(|(_, change)| change.old.is_none()).collect();
+    let mut moves = Vec::new();
+    for (index, change) in changes.iter().enumerate().filter(|(_, change)| change.new.is_none()) {
+        let old = large(&change.old);
+        if let Some(to) = added.iter().position(|(_, to)| old.is_some() && large(&to.new) == old) {
+            moves.push((index, added.remove(to).0));
+        }
+    }
+    moves
 }

@@ -1,4 +1,5 @@
-//! Where everything is made before a byte of the work tree changes: a copy of it under `target/`, beside what was committed.
+//! Where everything is made before a byte of the work tree changes: a temporary folder with what is read and generated, beside
+//! what was committed.
 //!
 //! Files are put in place one by one, each by a rename. If that is cut off, each file is the old one or the new one, and the
 //! next run takes both for clean: so it can be run again, and ends the same.
@@ -20,10 +21,13 @@ const FOLDER: &str = "target/regen";
 pub(crate) const WORKSPACE: &str = "target/regen/workspace";
 /// What is compiled there.
 pub(crate) const TARGET: &str = "target/regen/target";
+/// What the raw clients and the facade are made of, and every generated file.
+const COPIED: [&str; 8] =
+    ["Cargo.lock", "Cargo.toml", "README.md", "build.rs", "crates", "specs", "tests/snapshots", "xtask"];
 /// What earlier runs put in place: paths with their SHA-256. It isn't lost if it is overwritten.
 const WRITTEN: &str = "written.json";
 
-/// A copy of the work tree to work in; one process has it at a time.
+/// A copy to work in; one process has it at a time.
 #[derive(Debug)]
 pub(crate) struct Stage {
     root: PathBuf,
@@ -34,7 +38,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Copies the work tree in `root`, and what was committed last. `waiting` is called where another run has to end first.
+    /// Copies what is needed of the work tree in `root`, and what was committed last. `waiting` is called where another run has to end first.
     pub(crate) fn new(root: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
         let folder = root.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
@@ -48,13 +52,23 @@ impl Stage {
         let folder = fs::canonicalize(&folder).map_err(|e| Error::io(&folder, e))?;
         let committed = checkout(root, &folder).map_err(|e| Error::io(&folder, e))?;
         let stage = Self { root: root.to_owned(), folder, committed, _lock: lock };
-        mirror(root, &stage.workspace())?;
+        for folder in [stage.workspace(), stage.empty()] {
+            remove(&folder).and_then(|()| fs::create_dir(&folder)).map_err(|e| Error::io(&folder, e))?;
+        }
+        for name in COPIED {
+            copy(&root.join(name), &stage.workspace().join(name))?;
+        }
         Ok(stage)
     }
 
-    /// The copy of the work tree.
+    /// The copy.
     pub(crate) fn workspace(&self) -> PathBuf {
         self.folder.join("workspace")
+    }
+
+    /// A folder with nothing in it, for programs that look for settings where they run.
+    pub(crate) fn empty(&self) -> PathBuf {
+        self.folder.join("empty")
     }
 
     /// What was there before: the last commit, or else the work tree.
@@ -185,41 +199,26 @@ fn checkout(root: &Path, folder: &Path) -> io::Result<Result<PathBuf, String>> {
     Ok(checked_out().map(|_| to.clone()))
 }
 
-/// Makes `to` the same as `from`, but for what is built, git's own, and what is neither file nor folder. A file that is the same
-/// already keeps its time, so that cargo finds it built.
-fn mirror(from: &Path, to: &Path) -> Result<(), Error> {
-    if !to.is_dir() {
-        remove(to).map_err(|e| Error::io(to, e))?;
-        fs::create_dir_all(to).map_err(|e| Error::io(to, e))?;
-    }
-    let mut kept = Vec::new();
-    for entry in fs::read_dir(from).map_err(|e| Error::io(from, e))? {
-        let entry = entry.map_err(|e| Error::io(from, e))?;
-        let name = entry.file_name();
-        let (from, to) = (entry.path(), to.join(&name));
-        // A link to a folder may lead in a circle; one to a file is as good as the file.
-        let is_folder = entry.file_type().map_err(|e| Error::io(&from, e))?.is_dir();
-        if name == "target" || name == ".git" {
-            continue;
-        } else if is_folder {
-            mirror(&from, &to)?;
-        } else {
-            let metadata = fs::metadata(&from).map_err(|e| Error::io(&from, e))?;
-            if !metadata.is_file() {
-                continue;
-            }
-            let bytes = fs::read(&from).map_err(|e| Error::io(&from, e))?;
-            if contents(&to)?.as_ref() != Some(&bytes) {
-                remove(&to).and_then(|()| fs::write(&to, bytes)).map_err(|e| Error::io(&to, e))?;
+/// Copies a file, or a folder but for what is built, git's own, and what is neither file nor folder.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |e| Error::io(from, e);
+    // A link to a folder may lead in a circle; one to a file is as good as the file.
+    match fs::symlink_metadata(from) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(failed(e)),
+        Ok(metadata) if metadata.is_dir() => {
+            fs::create_dir_all(to).map_err(failed)?;
+            for entry in fs::read_dir(from).map_err(failed)? {
+                let name = entry.map_err(failed)?.file_name();
+                if name != "target" && name != ".git" {
+                    copy(&from.join(&name), &to.join(&name))?;
+                }
             }
         }
-        kept.push(name);
-    }
-    for entry in fs::read_dir(to).map_err(|e| Error::io(to, e))? {
-        let entry = entry.map_err(|e| Error::io(to, e))?;
-        if !kept.contains(&entry.file_name()) {
-            remove(&entry.path()).map_err(|e| Error::io(to, e))?;
+        Ok(_) if fs::metadata(from).is_ok_and(|metadata| metadata.is_file()) => {
+            fs::create_dir_all(to.parent().unwrap_or(to)).and_then(|()| fs::copy(from, to)).map_err(failed)?;
         }
+        Ok(_) => {}
     }
     Ok(())
 }
