@@ -251,30 +251,6 @@ fn a_workspace_within_a_larger_repository_is_compared_with_its_commit() {
     fs::remove_dir_all(outer).unwrap();
 }
 
-/// The facade is people's: what they changed in it since the last commit is in the report, with what it asks of the version.
-#[test]
-fn a_facade_that_moved_is_in_the_report() {
-    let Some(workspace) = Workspace::committed("facade") else { return };
-    let scopes = workspace.root.join("crates/access-tokens/src/scopes.rs");
-    let text = fs::read_to_string(&scopes).unwrap();
-    let cases = [
-        (
-            "impl Scopes {",
-            "impl Scopes {\n    /// More.\n    pub fn more(&self) {}",
-            "1 added",
-            "access-tokens: a compatible addition, 0.1.1",
-        ),
-        ("pub fn none(", "pub fn nothing(", "1 added, 1 removed", "access-tokens: a breaking change, 0.2.0"),
-    ];
-    for (from, to, moves, verdict) in cases {
-        assert!(text.contains(from), "{from}");
-        fs::write(&scopes, text.replacen(from, to, 1)).unwrap();
-        let outcome = workspace.run(&["regen", "--dry-run"]);
-        let said = &outcome.said;
-        assert!(said.contains(&format!("\nThe facade's surface: {moves}\n")) && said.contains(verdict), "{said}");
-    }
-}
-
 #[test]
 fn a_specification_that_goes_is_in_the_report() {
     let workspace = Workspace::new("gone");

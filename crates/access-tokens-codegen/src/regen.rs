@@ -33,7 +33,7 @@ pub use self::{
     changes::{Effect, SpecChange, spec_changes},
     files::{Change, Regen},
 };
-use crate::{Error, crate_outline, document, ledger, outline, preflight, source};
+use crate::{Error, document, ledger, outline, preflight, source};
 
 /// `cargo xtask`, in one workspace.
 ///
@@ -252,16 +252,6 @@ impl Xtask {
             report.facade.compiles = Some(errors.facade.is_empty());
             report.facade.errors = errors.facade;
         }
-        match facade_outline(&workspace) {
-            // What was committed may be broken; then nothing can be said beside it.
-            Ok(now) => {
-                report.facade.surface = facade_outline(stage.before()).ok().map(|before| Moves::between(&before, &now))
-            }
-            Err(error) => {
-                report.facade.compiles = Some(false);
-                report.facade.errors.push(error.to_string());
-            }
-        }
         let is_news = |spec: &report::Spec| !spec.is_unchanged();
         if changes.is_empty() && !report.specs.iter().any(is_news) && !report.facade.is_news() {
             return Ok(End::UpToDate);
@@ -362,11 +352,6 @@ fn raw_moves(stage: &Stage, module: &str) -> Result<Moves, Error> {
     };
     // Pinned code that somebody broke counts as none.
     Ok(Moves::between(&outline(stage.before()).unwrap_or_default(), &outline(&stage.workspace())?))
-}
-
-fn facade_outline(root: &Path) -> Result<String, Error> {
-    let lines = crate_outline(&root.join("crates/access-tokens/src/lib.rs"))?;
-    Ok(lines.into_iter().map(|line| line.text + "\n").collect())
 }
 
 /// Whether what the facade is compiled with is the same as before. Words count too: they may be what doesn't compile.

@@ -54,15 +54,13 @@ pub(crate) struct Facade {
     /// Whether it compiles; `None` if nothing that it sees has changed, or the run ended before.
     pub(crate) compiles: Option<bool>,
     pub(crate) errors: Vec<String>,
-    /// `None` if the run ended before.
-    pub(crate) surface: Option<Moves>,
     /// What cargo-semver-checks says, where it is installed.
     pub(crate) second_opinion: Option<String>,
 }
 
 impl Facade {
     pub(crate) fn is_news(&self) -> bool {
-        self.compiles == Some(false) || self.surface.as_ref().is_some_and(|surface| !surface.is_empty())
+        self.compiles == Some(false)
     }
 }
 
@@ -86,14 +84,9 @@ impl Report {
         }
         page.facade(&self.facade);
         let raw = self.specs.iter().filter_map(|spec| spec.raw.as_ref()).map(Moves::verdict).max();
-        let facade = self.facade.surface.as_ref().map(Moves::verdict);
-        if raw.is_some() || facade.is_some() {
+        if let Some(verdict) = raw {
             page.heading(2, &format!("What that asks of the next version, after {version}"));
-            for (name, verdict) in [("access-tokens-raw", raw), ("access-tokens", facade)] {
-                if let Some(verdict) = verdict {
-                    page.item(&format!("{name}: {}", verdict.told(version)));
-                }
-            }
+            page.item(&format!("access-tokens-raw: {}", verdict.told(version)));
             if let Some(opinion) = &self.facade.second_opinion {
                 let opinion = page.words(opinion);
                 page.item(&format!("cargo-semver-checks on access-tokens: {opinion}"));
@@ -215,18 +208,14 @@ impl Page {
     }
 
     fn facade(&mut self, facade: &Facade) {
-        match (facade.compiles, &facade.surface) {
-            (None, None) => return,
-            (Some(true), _) => self.heading(2, "The facade compiles"),
-            (Some(false), _) => self.heading(2, "The facade doesn't compile"),
-            (None, Some(_)) => self.heading(2, "The facade sees the same code as before"),
+        match facade.compiles {
+            None => return,
+            Some(true) => self.heading(2, "The facade compiles"),
+            Some(false) => self.heading(2, "The facade doesn't compile"),
         }
         for error in &facade.errors {
             let error = self.words(error);
             self.item(&error);
-        }
-        if let Some(surface) = &facade.surface {
-            self.moves("The facade's surface", surface);
         }
     }
 
