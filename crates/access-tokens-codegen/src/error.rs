@@ -40,16 +40,6 @@ pub enum Error {
         /// All that was found.
         findings: Vec<Finding>,
     },
-    /// The outline of a crate can't be told from its source.
-    #[error("{file}:{line}: {reason}")]
-    Source {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// What the outline can't follow.
-        reason: String,
-    },
     /// The generator failed on a case that preflight doesn't know.
     #[error("{file}: the generator failed: {reason}; preflight doesn't know this case yet")]
     Generator {
@@ -121,10 +111,6 @@ fn list(findings: &[Finding]) -> String {
 impl Error {
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
         Self::Io { path: path.display().to_string(), source }
-    }
-
-    pub(crate) fn source_code(file: &std::path::Path, error: &syn::Error) -> Self {
-        Self::Source { file: file.display().to_string(), line: error.span().start().line, reason: error.to_string() }
     }
 
     pub(crate) fn document(file: impl Into<String>, reason: impl fmt::Display) -> Self {

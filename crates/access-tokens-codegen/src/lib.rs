@@ -32,7 +32,7 @@ use std::{collections::BTreeMap, path::Path};
 
 pub use error::{Error, Finding, Misfit};
 pub use invisible::Stripped;
-pub use outline::{Line, crate_outline, outline};
+pub use outline::outline;
 #[cfg(feature = "regen")]
 pub use regen::{Change, Outcome, Regen, SpecChange, Xtask, spec_changes};
 pub use source::Spec;

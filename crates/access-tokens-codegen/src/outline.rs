@@ -1,16 +1,7 @@
-//! The outline of code: its public items with their signatures, sorted, short enough to be read in a review. Of generated code
-//! from its text alone; of a crate that people write from its files, with every name followed to what it means.
-
-mod condition;
-mod names;
-mod public;
-
-use std::{collections::BTreeSet, path::Path};
+//! The outline of generated code: its public items with their signatures, sorted, short enough to be read in a review.
 
 use quote::ToTokens;
 use syn::{Fields, ImplItem, Item, Visibility};
-
-use crate::Error;
 
 /// The public items of `code`, one line each, sorted.
 ///
@@ -28,41 +19,6 @@ pub fn outline(code: &str) -> syn::Result<String> {
     lines.sort();
     lines.dedup();
     Ok(lines.into_iter().map(|line| line + "\n").collect())
-}
-
-/// One line of a [`crate_outline`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct Line {
-    /// Such as `pub http::Origins: fn new(…) -> Result<Self, Error> [any(reqwest-middleware, tower)]`: in brackets on what
-    /// features it's there. Of names, `Error` is the crate's own at its public path, `crate::error::Inner` one that users
-    /// can't name, `std::fmt::Error` the library's, `::url::Url` another crate's.
-    pub text: String,
-    /// The public module it is in; empty for the root. An `impl` is in the module of its type, and of its trait where the type is
-    /// none of the crate's.
-    pub module: String,
-    /// The other crates whose items it names; of the standard library too.
-    pub crates: BTreeSet<String>,
-}
-
-/// All that users of a crate can name, call or rely on, one line each, sorted; an item that is exported at several paths is at
-/// each of them. What is for tests or `#[doc(hidden)]` isn't. Nothing is built: `lib` is the crate's first file, and the others
-/// are found as the compiler finds them.
-///
-/// # Errors
-/// A file can't be read or isn't Rust; or something in it might be public, and can't be told from the source alone: a macro that
-/// makes items, a name that comes from another crate's `*`, `#[path]`. The message has file and line.
-///
-/// ```
-/// let folder = tempfile::tempdir()?;
-/// let lib = folder.path().join("lib.rs");
-/// std::fs::write(&lib, "mod inner { pub fn ask(of: &url::Url) -> bool { true } } pub use inner::ask;")?;
-/// let lines = access_tokens_codegen::crate_outline(&lib)?;
-/// assert_eq!(lines[0].text, "pub fn ask(of: &::url::Url) -> bool");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn crate_outline(lib: &Path) -> Result<Vec<Line>, Error> {
-    public::lines(&names::Crate::read(lib)?)
 }
 
 fn items(path: &str, items_: &[Item], lines: &mut Vec<String>) {
