@@ -184,28 +184,27 @@ fn each_answer_of_oasdiff_is_told_for_what_it_is() {
         (
             BROKEN,
             BROKEN,
-            "by oasdiff of unknown version: 1 warning\n    warning: a `x` was removed (GET /a)\n  \
-          Suggested version, after 0.1.0: at least 0.2.0, since it breaks users\n",
+            "by oasdiff of unknown version: 1 warning\n    warning: a `x` was removed (GET /a)\n    for the rest of what changed it has \
+             no rule that finds anything\n  Suggested version (now 0.1.0): at least 0.2.0, since oasdiff calls it breaking\n",
         ),
         (
             OTHER,
             BROKEN,
-            "by oasdiff of unknown version: 1 info\n    info: b \\u{1b}[31mcame\n    if `allOf` isn't merged, \
-          also the following, which doesn't count:\n    warning: a `x` was removed (GET /a)\n  \
-          Suggested version, after 0.1.0: at least 0.1.1, since more than words changed\n",
+            "by oasdiff of unknown version: 1 info\n    info: b \\u{1b}[31mcame\n    for the rest of what changed it has no rule that \
+             finds anything\n    if `allOf` isn't merged, also the following, which doesn't count:\n    warning: a `x` was removed \
+             (GET /a)\n  Suggested version (now 0.1.0): at least 0.1.1, since the provider changed more than descriptions\n",
         ),
         (
             "exit 122",
             BROKEN,
-            "1 warning\n    warning: a `x` was removed (GET /a)\n    `allOf` isn't merged, since that failed: \
-          it says why\n  Suggested version, after 0.1.0: at least 0.2.0",
+            "finds anything\n    `allOf` isn't merged, since that failed: it says why\n  Suggested version (now 0.1.0): at least 0.2.0",
         ),
-        ("[]", "[]", "has no rule for what changed, which may break all the same\n"),
+        ("[]", "[]", "has no rule that finds anything in what changed; that doesn't say that nothing breaks\n"),
         (
             "exit 101",
             "exit 101",
-            "oasdiff couldn't compare the two files\n    oasdiff: it says why\n  Suggested version, after \
-          0.1.0: none, since nobody says what it means on the wire\n",
+            "oasdiff couldn't compare the two files\n    oasdiff: it says why\n  Suggested version (now 0.1.0): none, since nobody \
+             says what it means on the wire\n",
         ),
         ("no JSON", "[]", "oasdiff couldn't compare the two files\n    oasdiff: its answer can't be read"),
     ];
@@ -254,10 +253,14 @@ fn a_quirk_is_no_longer_needed_if_without_its_actions_the_client_is_the_same() {
         (
             &words,
             vec!["made-up-words"],
-            "Quirks: 1 no longer needed, 8 still needed\n  made-up-words: no longer needed: without \
-                                         actions[15] the client is the same\n  made-up-words is mentioned in\n",
+            "Quirks: 1 to look at, 8 others whose overlay actions the client needs\n  made-up-words\n    no longer needed: without \
+             actions[15] (specs/worldline.overlay.yaml:",
         ),
-        (&pair.concat(), vec!["made-up-first", "made-up-second"], "Quirks: 10 still needed\n"),
+        (
+            &pair.concat(),
+            vec!["made-up-first", "made-up-second"],
+            "Quirks: 10 whose overlay actions the client needs\n",
+        ),
     ];
     let (overlay, ledger) = ("specs/worldline.overlay.yaml", "specs/quirks.yaml");
     for (actions, quirks, said) in cases {
@@ -268,7 +271,7 @@ fn a_quirk_is_no_longer_needed_if_without_its_actions_the_client_is_the_same() {
         let outcome = workspace.run(&["regen", "--dry-run"]);
         assert_eq!(outcome.exit_code, 0, "{}", outcome.complained);
         assert!(outcome.said.contains(said), "{said}\n\n{}", outcome.said);
-        let left = "delete actions[15] from specs/worldline.overlay.yaml, which nothing needs any more";
+        let left = "delete actions[15] in specs/worldline.overlay.yaml, which nothing needs any more";
         assert_eq!(outcome.said.contains(left), said.contains("no longer"), "{}", outcome.said);
         assert!(!outcome.said.contains("fixed"), "{}", outcome.said);
     }
@@ -281,8 +284,9 @@ fn who_mentions_what_went_or_moved_is_in_the_report() {
     let case = CASES.iter().find(|(name, ..)| *name == "fixed_user_id").unwrap();
     let from = workspace.incoming(&edited(case));
     let outcome = workspace.run(&["regen", "onence", "--from", &from, "--dry-run"]);
-    let (_, mentions) = outcome.said.split_once("\nFiles that mention what went or moved\n  userId: ").unwrap();
-    let files: Vec<_> = mentions.lines().next().unwrap().split(", ").collect();
+    let heading = "\nFiles that mention a name of what went or moved, whatever they mean by it\n  userId\n";
+    let (_, mentions) = outcome.said.split_once(heading).unwrap();
+    let files: Vec<_> = mentions.lines().map_while(|line| line.strip_prefix("    ")).collect();
     for file in [
         "crates/access-tokens/src/onence.rs",
         "crates/access-tokens-sandbox/src/onence.rs",
@@ -292,10 +296,9 @@ fn who_mentions_what_went_or_moved_is_in_the_report() {
     }
     let generated = files.iter().find(|file| file.contains("generated") || file.contains("openapi.yaml"));
     assert_eq!(generated, None);
-    let quirk = "  onence-user-id-spelling is mentioned in\n    crates/access-tokens/src/onence.rs:";
+    let quirk = "\n    mentioned in crates/access-tokens/src/onence.rs:";
     assert!(outcome.said.contains(quirk), "{}", outcome.said);
-    let other =
-        "the test tests/quirks.rs::either_spelling_gives_the_user_and_the_scopes (also for onence-scope-spelling)";
+    let other = "tests/quirks.rs::either_spelling_gives_the_user_and_the_scopes (also mentions onence-scope-spelling)";
     assert!(outcome.said.contains(other), "{}", outcome.said);
 }
 
@@ -438,7 +441,7 @@ fn a_specification_that_goes_is_in_the_report() {
             "{}",
             outcome.said
         );
-        assert!(outcome.said.contains("\nWhat uses the raw clients no longer compiles\n"), "{}", outcome.said);
+        assert!(outcome.said.contains("\nThe facade no longer compiles\n"), "{}", outcome.said);
     }
     let files = workspace.files();
     assert!(!files.contains_key("crates/access-tokens-raw/generated/worldline.rs"));
@@ -814,18 +817,20 @@ fn report(outcome: &Outcome) -> String {
     }
     let (mut lines, mut mentions) = (Vec::new(), false);
     for line in text.lines() {
-        mentions = line.contains("mention what went or moved") || mentions && !line.is_empty();
+        mentions = line.contains("mention a name of what went or moved") || mentions && !line.is_empty();
         let place = line.trim_start_matches(['-', ' ']);
-        let is_place = |ending: &str| {
-            place.split_once(ending).is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
-        match line.split_once(": ") {
-            Some((name, _)) if mentions => lines.push(format!("{name}: FILES")),
-            Some((place, error)) if place.contains("crates/") && error.starts_with("[E") => {
-                lines.push(format!("{}: [E0000]", place.rsplit_once(':').unwrap().0));
-            }
-            _ if is_place(".rs:") || is_place(".yaml:") => {}
-            _ => lines.push(line.to_owned()),
+        if mentions && line.starts_with("    ") {
+            continue;
+        } else if place.starts_with("mentioned in ") {
+            lines.push(line.replace(place, "mentioned in PLACES"));
+        } else if let Some((place, _)) = line.split_once(": [E").filter(|_| place.starts_with("crates/")) {
+            lines.push(format!("{}: ERROR", place.rsplit_once(':').unwrap().0));
+        } else if let Some((before, after)) =
+            line.split_once(".overlay.yaml:").filter(|_| place.starts_with("actions["))
+        {
+            lines.push(format!("{before}.overlay.yaml:LINE{}", after.trim_start_matches(|c: char| c.is_ascii_digit())));
+        } else {
+            lines.push(line.to_owned());
         }
     }
     lines.join("\n")

@@ -2,18 +2,46 @@
 
 use serde_json::Value;
 
-/// Whether `found` is what `was` says, but for words to people. In a map of `named` things no key means words.
-pub(crate) fn equals(found: &Value, was: &Value, named: bool) -> bool {
-    match (found, was) {
-        (Value::Object(found), Value::Object(was)) => {
-            let known = |(key, found): (&String, &Value)| {
-                !named && is_words(key)
-                    || was.get(key).is_some_and(|was| equals(found, was, key == "properties" && !named))
-            };
-            found.iter().all(known) && was.iter().all(|(key, was)| was.is_null() || found.contains_key(key))
+use crate::pointer::escape;
+
+/// How much of an object must be written down.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Extent {
+    /// The members that matter; `null` says that there is no such member.
+    Some,
+    /// All of it but for words to people.
+    All,
+}
+
+/// Each place at which `found`, which is at `pointer`, isn't what `was` expects. Lists of plain values have no order, as `required`
+/// and `enum` have none. In a map of `named` things no key means words.
+pub(crate) fn differences(pointer: &str, found: &Value, was: &Value, extent: Extent, named: bool) -> Vec<String> {
+    let (Value::Object(found), Value::Object(was)) = (found, was) else {
+        let same = sorted(found).zip(sorted(was)).map_or(found == was, |(found, was)| found == was);
+        return if same { Vec::new() } else { vec![format!("at {pointer}: expected {was}, found {found}")] };
+    };
+    let matters = |key: &str| named || extent == Extent::Some || !is_words(key);
+    let mut differences = Vec::new();
+    for (key, was) in was.iter().filter(|(key, _)| matters(key)) {
+        let pointer = format!("{pointer}/{}", escape(key));
+        match found.get(key) {
+            None if was.is_null() => {}
+            None => differences.push(format!("at {pointer}: expected {was}, found nothing")),
+            Some(found) if was.is_null() && !found.is_null() => {
+                differences.push(format!("at {pointer}: expected nothing, found {found}"));
+            }
+            Some(found) => {
+                differences.extend(self::differences(&pointer, found, was, extent, key == "properties" && !named));
+            }
         }
-        (found, was) => found == was,
     }
+    if extent == Extent::All {
+        let others = found.iter().filter(|(key, _)| !was.contains_key(*key) && matters(key));
+        let other =
+            |(key, found): (&String, &Value)| format!("at {pointer}/{}: expected nothing, found {found}", escape(key));
+        differences.extend(others.map(other));
+    }
+    differences
 }
 
 /// The first member that `update` would replace without `was` having said what it was.
@@ -32,13 +60,10 @@ fn is_words(key: &str) -> bool {
     matches!(key, "title" | "summary" | "description" | "example" | "examples")
 }
 
-/// Whether `found` holds what `was` expects: an object its members (`null`: no such member), anything else the same value.
-pub(crate) fn holds(found: &Value, was: &Value) -> bool {
-    match (found, was) {
-        (Value::Object(found), Value::Object(was)) => was.iter().all(|(key, was)| match (found.get(key), was) {
-            (None, was) => was.is_null(),
-            (Some(found), was) => holds(found, was),
-        }),
-        (found, was) => found == was,
-    }
+/// A list of plain values in an order of ours.
+fn sorted(value: &Value) -> Option<Vec<String>> {
+    let values = value.as_array().filter(|values| !values.iter().any(|value| value.is_object() || value.is_array()))?;
+    let mut values: Vec<_> = values.iter().map(Value::to_string).collect();
+    values.sort();
+    Some(values)
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Error, document, expected};
+use crate::{
+    Error, document,
+    expected::{Extent, differences},
+};
 
 /// The ledger's file name in `specs/`.
 pub(crate) const FILE: &str = "quirks.yaml";
@@ -40,14 +43,14 @@ pub struct Quirk {
 }
 
 impl Quirk {
-    /// The pointers that no longer show the quirk in `spec`, the document as published.
-    pub fn gone(&self, spec: &Value) -> Vec<&str> {
-        let holds = |pointer: &str, was| spec.pointer(pointer).is_some_and(|found| expected::holds(found, was));
-        self.pointers
-            .iter()
-            .filter(|(pointer, was)| !holds(pointer, was))
-            .map(|(pointer, _)| pointer.as_str())
-            .collect()
+    /// The pointers that no longer show the quirk in `spec`, the document as published; each with what is other than it was.
+    pub fn gone(&self, spec: &Value) -> Vec<(&str, String)> {
+        let gone = |(pointer, was): (&'_ String, &Value)| match spec.pointer(pointer) {
+            Some(found) => differences(pointer, found, was, Extent::Some, false).join("; "),
+            None => format!("at {pointer}: expected {was}, found nothing"),
+        };
+        let gone = self.pointers.iter().map(|place| (place.0.as_str(), gone(place)));
+        gone.filter(|(_, difference)| !difference.is_empty()).collect()
     }
 }
 

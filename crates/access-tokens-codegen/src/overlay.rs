@@ -2,6 +2,8 @@
 //! must find it. An action that no longer applies means that upstream changed, and somebody has to look.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "regen")]
+use std::{fs, path::Path};
 
 use roas_overlay::{
     apply::Apply,
@@ -13,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     Error, Misfit,
-    expected::{equals, holds, unmentioned},
+    expected::{Extent, differences, unmentioned},
     ledger,
 };
 
@@ -92,6 +94,18 @@ impl Overlay {
         self.document.actions.iter().zip(&self.quirks).map(one).collect()
     }
 
+    /// Where an action stands in its file, as ` (specs/FILE:LINE)`; empty if the file is written in a way that doesn't tell.
+    #[cfg(feature = "regen")]
+    pub(crate) fn place(&self, specs: &Path, index: usize) -> String {
+        let text = fs::read_to_string(specs.join(&self.file)).unwrap_or_default();
+        let lines = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("- "));
+        let mut lines = lines.filter(|(_, line)| line.contains("target:")).map(|(line, _)| line + 1);
+        if lines.clone().count() != self.quirks.len() {
+            return String::new();
+        }
+        lines.nth(index).map(|line| format!(" (specs/{}:{line})", self.file)).unwrap_or_default()
+    }
+
     /// Why it can't be applied or changes nothing; `None` if it did its work.
     fn apply_one(&self, action: &Action, document: &mut Value) -> Option<String> {
         let before = document.clone();
@@ -132,21 +146,18 @@ fn fit(action: &Action, document: &Value, upstream: &Value) -> Fit {
     };
     let matches = locate(document, &path);
     if matches.is_empty() && !locate(upstream, &path).is_empty() {
-        return Fit::Wrong("matches nothing any more, since an action before it took that away".to_owned());
+        return Fit::Wrong("its target selects nothing any more, since an action before it took that away".to_owned());
     }
     if matches.is_empty() {
-        return Fit::No("matches nothing".to_owned());
+        return Fit::No("its target selects nothing".to_owned());
     }
     for pointer in &matches {
         let found = document.pointer(pointer).unwrap_or(&Value::Null);
         // What is removed is lost, so it must be known whole; an update leaves the rest as it is.
-        let as_expected = if action.is_remove() {
-            equals(found, was, action.target.ends_with(".properties"))
-        } else {
-            holds(found, was)
-        };
-        if !as_expected {
-            return Fit::No(format!("{pointer} is {found}, which isn't what it expects (x-was: {was})"));
+        let extent = if action.is_remove() { Extent::All } else { Extent::Some };
+        let differences = differences(pointer, found, was, extent, action.target.ends_with(".properties"));
+        if !differences.is_empty() {
+            return Fit::No(differences.join("; "));
         }
         let update = action.update.as_ref().filter(|_| !action.is_remove());
         if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {

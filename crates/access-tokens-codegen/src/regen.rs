@@ -30,7 +30,7 @@ pub use self::{
     files::{Change, Regen},
 };
 use self::{
-    proofs::Proofs,
+    proofs::{Proofs, Taken},
     report::{Format, Report, Wire},
     stage::Stage,
     surface::Difference,
@@ -170,7 +170,10 @@ impl Xtask {
                 match end {
                     Ok(End::UpToDate) => outcome(UP_TO_DATE.to_owned(), String::new(), 0),
                     Ok(End::Done) => outcome(text, String::new(), 0),
-                    Err(error) => outcome(text, self.refusal(&error, &report), 1),
+                    Err(error) => {
+                        let gap = if text.is_empty() { "" } else { "\n" };
+                        outcome(text + gap, self.refusal(&error, &report), 1)
+                    }
                 }
             }
         }
@@ -180,7 +183,17 @@ impl Xtask {
         // The copy is nobody's to edit.
         let copy = self.root.join(stage::WORKSPACE);
         let copies = [fs::canonicalize(&copy).unwrap_or_default(), copy].map(|copy| format!("{}/", copy.display()));
-        let error = copies.iter().fold(error.to_string(), |error, copy| error.replace(copy.as_str(), ""));
+        let error = match error {
+            // The report has the reasons.
+            Error::Overlay { file, misfits } => {
+                let actions: Vec<_> = misfits.iter().map(|misfit| format!("actions[{}]", misfit.index)).collect();
+                {
+                    let verb = if actions.len() == 1 { "doesn't" } else { "don't" };
+                    format!("{} of specs/{file} {verb} fit the new file; the quirks above say why", actions.join(", "))
+                }
+            }
+            error => copies.iter().fold(error.to_string(), |error, copy| error.replace(copy.as_str(), "")),
+        };
         let written = match report.written.as_slice() {
             [] => "Nothing was written.".to_owned(),
             written => format!("{} couldn't be put back: run it again.", written.join(", ")),
@@ -244,13 +257,11 @@ impl Xtask {
                     Err(Error::Overlay { file, misfits }) if file.starts_with(&format!("{}.", spec.module)) => misfits,
                     _ => &Vec::new(),
                 };
-                spec.proofs = Proofs::of(&specs, &spec.module, before.as_ref(), misfits, &quirks)?;
-                let proofs = &spec.proofs;
-                let spoken_of = proofs.misfits.iter().map(|(_, quirk, _)| quirk);
-                let spoken_of = spoken_of.chain(proofs.needless.iter().map(|(quirk, _)| quirk));
-                let spoken_of: BTreeSet<_> = spoken_of.chain(proofs.moved.iter().map(|(quirk, _)| quirk)).collect();
+                let taken =
+                    Taken { specs: &specs, module: &spec.module, before: before.as_ref(), misfits, quirks: &quirks };
+                spec.proofs = Proofs::of(&taken)?;
                 let places = |quirk: &String| (quirk.clone(), proofs::places(&self.root, quirk, &quirks));
-                spec.places = spoken_of.into_iter().map(places).collect();
+                spec.places = spec.proofs.quirks.keys().map(places).collect();
             }
         }
         let gone = |(spec, (_, now)): (&report::Spec, &Documents)| {
@@ -260,6 +271,9 @@ impl Xtask {
         gone.extend(report.specs.iter().flat_map(|spec| methods(spec, |surface| &surface.removed)));
         report.mentions = proofs::who_mentions(&self.root, &gone);
         report.left = report.specs.iter().flat_map(left_of_spec).collect();
+        if !report.mentions.is_empty() {
+            report.left.push("go through the files that mention what went or moved".to_owned());
+        }
         let regen = regen.inspect_err(|error| report.left.extend(left_by(error)))?;
         regen.write()?;
         changes.extend(regen.changes().iter().cloned());
@@ -282,6 +296,9 @@ impl Xtask {
             return Ok(End::UpToDate);
         }
         report.left.extend(left(report, &workspace, &quirks, arguments));
+        if arguments.dry_run {
+            report.left.insert(0, "run it again without --dry-run, since nothing was written; then".to_owned());
+        }
         if !arguments.dry_run {
             stage.place(&changes, &mut report.written)?;
         }
@@ -396,8 +413,11 @@ fn client_difference(stage: &Stage, regen: &Regen, module: &str) -> Result<Diffe
         .map_err(|e| Error::document(path, e))?;
     let before = source::load(&stage.before().join("specs"), module).ok();
     if let (Some(before), Some(now)) = (before, regen.spec(module)) {
-        let [before, now] =
-            [&before, now].map(|spec| spec.document.get("servers").map(text::written).unwrap_or_default());
+        let servers = |spec: &crate::Spec| -> String {
+            let servers = spec.document.get("servers").and_then(Value::as_array);
+            servers.into_iter().flatten().map(|server| format!("{server}\n")).collect()
+        };
+        let (before, now) = (servers(&before), servers(now));
         if before != now {
             difference.servers = text::difference(&before, &now);
         }
@@ -459,47 +479,49 @@ fn methods(spec: &report::Spec, lines: fn(&surface::Moves) -> &Vec<String>) -> V
 }
 
 /// What is left to do where the command refuses, beside what its report says.
-fn left_by(error: &Error) -> Option<String> {
-    let Error::Preflight { file, .. } = error else { return None };
-    Some(format!(
-        "for each place that is named below, add an action to specs/{}, with a quirk in specs/{} that says what is true and \
-         how we know",
-        file.replace(source::SPEC_ENDING, source::OVERLAY_ENDING),
-        ledger::FILE
-    ))
+fn left_by(error: &Error) -> Vec<String> {
+    let preflight = match error {
+        Error::Preflight { file, .. } => Some(format!(
+            "for each place that is named below, add an action to specs/{}, with a quirk in specs/{} that says what is true and \
+             how we know",
+            file.replace(source::SPEC_ENDING, source::OVERLAY_ENDING),
+            ledger::FILE
+        )),
+        _ => None,
+    };
+    let again = "run it again, since it stopped before it compiled or wrote anything".to_owned();
+    preflight.into_iter().chain([again]).collect()
 }
 
 fn left_of_spec(spec: &report::Spec) -> Vec<String> {
     let report::Spec { module, proofs, .. } = spec;
     let overlay = format!("specs/{module}{}", source::OVERLAY_ENDING);
-    let actions = |actions: Vec<usize>| {
-        let actions: Vec<_> = actions.into_iter().map(|index| format!("actions[{index}]")).collect();
-        (!actions.is_empty()).then(|| actions.join(", "))
+    let actions = |actions: &[usize]| {
+        let actions: Vec<_> = actions.iter().map(|index| format!("actions[{index}]")).collect();
+        (!actions.is_empty()).then(|| format!("{} in {overlay}", actions.join(", ")))
     };
     let breaks = matches!(&spec.wire, Wire::Told(verdict) if verdict.findings.iter().any(wire::Finding::breaks));
-    let breaking = breaks.then(|| {
-        format!("ask the provider of {module} since when its server does what is an error or a warning above")
-    });
-    let misfits = actions(proofs.misfits.iter().map(|(index, ..)| *index).collect());
-    let misfits = misfits.map(|actions| {
-        format!("correct `target` and `x-was` of {actions} in {overlay}, or delete those that nothing needs any more")
-    });
-    let needless = actions(proofs.needless.iter().flat_map(|(_, actions)| actions.clone()).collect());
-    let needless = needless.map(|actions| format!("delete {actions} from {overlay}, which nothing needs any more"));
-    let ids: BTreeSet<_> = spec.places.keys().map(|quirk| format!("`{quirk}`")).collect();
-    let ids: Vec<_> = ids.into_iter().collect();
-    let quirks = (!ids.is_empty()).then(|| {
+    let ask = breaks.then(|| {
         format!(
-            "look at what mentions {}, and correct what isn't true any more, first specs/{}",
-            ids.join(", "),
-            ledger::FILE
+            "ask the provider of {module} whether its server does what oasdiff lists as errors or warnings above, and since when"
         )
     });
-    [breaking, misfits, needless, quirks].into_iter().flatten().collect()
+    let or = "or delete what nothing needs any more";
+    let astray = actions(&proofs.astray).map(|actions| format!("correct `target` of {actions}, {or}"));
+    let surprised = actions(&proofs.surprised).map(|actions| format!("correct `x-was` of {actions}, {or}"));
+    let needless = actions(&proofs.needless).map(|actions| format!("delete {actions}, which nothing needs any more"));
+    let ids: Vec<_> = proofs.quirks.keys().map(|quirk| format!("`{quirk}`")).collect();
+    let quirks = (!ids.is_empty()).then(|| {
+        format!("correct {} in specs/{}, and then the places where they are mentioned", ids.join(", "), ledger::FILE)
+    });
+    [ask, astray, surprised, needless, quirks].into_iter().flatten().collect()
 }
 
 fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], arguments: &Arguments) -> Vec<String> {
     let mut left = Vec::new();
+    if !report.errors.is_empty() {
+        left.push("correct the facade where the compiler points above".to_owned());
+    }
     let modules = source::modules(workspace);
     let is_known = |provider: &String| *provider == ledger::ALL || modules.contains(provider);
     let strangers: Vec<_> = quirks.iter().filter(|quirk| !is_known(&quirk.provider)).collect();
@@ -516,14 +538,17 @@ fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], arguments: 
         let module = &spec.module;
         match &spec.versions {
             (None, Some(_)) => {
-                left.push(format!("to make `{module}` public, follow \"A further API\" in CONTRIBUTING.md"))
+                left.push(format!("to make `{module}` public, follow \"A further API\" in CONTRIBUTING.md"));
             }
             (Some(_), None) => left.push(format!("look at what the facade has of `{module}`, and at its quirks")),
             _ => {
                 let methods = methods(spec, |surface| &surface.added);
                 let methods: Vec<_> = methods.iter().map(|method| format!("`{module}::Client::{method}`")).collect();
                 if !methods.is_empty() {
-                    left.push(format!("give the facade a method for what services need of {}", methods.join(", ")));
+                    left.push(format!(
+                        "{} came to the raw client; see whether the facade needs it",
+                        methods.join(", ")
+                    ));
                 }
             }
         }
@@ -532,14 +557,11 @@ fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], arguments: 
     if rows.contains(provenance::UNKNOWN_ORIGIN) {
         left.push(format!("say in {} where the new file comes from", provenance::FILE));
     } else if arguments.from.is_some() && arguments.origin.is_none() {
-        left.push(format!("see that {} still says where the file comes from", provenance::FILE));
-    }
-    if !report.errors.is_empty() {
-        left.push("correct the code where the compiler points above".to_owned());
+        left.push(format!("if the file comes from another place now, correct that in {}", provenance::FILE));
     }
     left.extend([
-        "run `cargo test`; what fails in tests/wire.rs or tests/quirks.rs is a change in behavior, and those snapshots are \
-         yours to accept"
+        "run `cargo test`; a failure in tests/wire.rs or tests/quirks.rs is a change in behavior: accept its snapshot only if \
+         that change is wanted"
             .to_owned(),
         "tell users in CHANGELOG.md, and commit all of it together".to_owned(),
     ]);

@@ -20,6 +20,8 @@ pub struct SpecChange {
     pub old: Option<Value>,
     /// What stands there now; `None` if it was removed.
     pub new: Option<Value>,
+    /// Whether it is an element of a list.
+    pub(super) in_list: bool,
 }
 
 /// Everything that differs between two versions of an OpenAPI document, in the order of the old one, but for what has no meaning:
@@ -38,6 +40,10 @@ pub fn spec_changes(before: &Value, now: &Value) -> Vec<SpecChange> {
 }
 
 impl SpecChange {
+    fn one(pointer: String, old: Option<&Value>, new: Option<&Value>) -> Self {
+        Self { pointer, old: old.cloned(), new: new.cloned(), in_list: false }
+    }
+
     /// Whether only people read what changed.
     pub(crate) fn is_words(&self) -> bool {
         let mut kind = Kind::Api;
@@ -95,7 +101,7 @@ fn compare(pointer: String, kind: Kind, before: &Value, now: &Value, changes: &m
         }
         (Value::Array(before), Value::Array(now)) => elements(&pointer, kind, before, now, changes),
         (before, now) if before == now => {}
-        (before, now) => changes.push(SpecChange { pointer, old: Some(before.clone()), new: Some(now.clone()) }),
+        (before, now) => changes.push(SpecChange::one(pointer, Some(before), Some(now))),
     }
 }
 
@@ -122,11 +128,11 @@ fn members(
             (Value::String(old), Some(Value::String(new)))
                 if named_header && name == "name" && same_header(old, new) => {}
             (old, Some(new)) => compare(place(name), kind.of(name, old.is_array()), old, new, changes),
-            (old, None) => changes.push(SpecChange { pointer: place(name), old: Some(old.clone()), new: None }),
+            (old, None) => changes.push(SpecChange::one(place(name), Some(old), None)),
         }
     }
     let added = added.into_iter();
-    changes.extend(added.map(|(name, new)| SpecChange { pointer: place(name), old: None, new: Some(new.clone()) }));
+    changes.extend(added.map(|(name, new)| SpecChange::one(place(name), None, Some(new))));
 }
 
 /// Elements that are the same in both lists stay; of the others those are compared that stand for the same thing.
@@ -155,7 +161,11 @@ fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes:
             }
         }
     }
-    let added = |new: usize| SpecChange { pointer: format!("{pointer}/{new}"), old: None, new: now.get(new).cloned() };
+    let element_change = |index: usize, old: Option<&Value>, new: Option<&Value>| SpecChange {
+        in_list: true,
+        ..SpecChange::one(format!("{pointer}/{index}"), old, new)
+    };
+    let added = |new: usize| element_change(new, None, now.get(new));
     for (gone, mut come) in gaps {
         let in_order = order_counts && gone.len() == come.len();
         for index in gone {
@@ -172,10 +182,9 @@ fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes:
                 }
                 other => other.and_then(|other| come.remove(other)),
             };
-            let place = format!("{pointer}/{index}");
             match new.and_then(|new| now.get(new)) {
-                Some(new) => compare(place, element, old, new, changes),
-                None => changes.push(SpecChange { pointer: place, old: Some(old.clone()), new: None }),
+                Some(new) => compare(format!("{pointer}/{index}"), element, old, new, changes),
+                None => changes.push(element_change(index, Some(old), None)),
             }
         }
         changes.extend(come.into_iter().map(added));

@@ -45,7 +45,9 @@ pub(crate) fn check(root: &Path, target: &Path) -> Result<Errors, Error> {
         };
         let text = |pointer| message.pointer(pointer).and_then(Value::as_str);
         let code = text("/code/code").map(|code| format!("[{code}] ")).unwrap_or_default();
-        let told = format!("{place}: {code}{}", text("/message").unwrap_or_default());
+        // Such as the type that was expected.
+        let label = text("/spans/0/label").map(|label| format!(": {label}")).unwrap_or_default();
+        let told = format!("{place}: {code}{}{label}", text("/message").unwrap_or_default());
         let raw = line.pointer("/target/name").and_then(Value::as_str) == Some("access_tokens_raw");
         if raw { &mut errors.raw } else { &mut errors.facade }.push(told);
     }

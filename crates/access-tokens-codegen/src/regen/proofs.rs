@@ -14,12 +14,12 @@ use super::{
     changes::{Kind, SpecChange, canonical},
     files::{PINNED, SNAPSHOTS},
     surface::without_words,
-    text::shown,
 };
 use crate::{
-    Error, Misfit, client, invisible,
+    Error, Misfit, Spec, client, invisible,
     ledger::{self, Quirk},
     openapi::NAMED,
+    overlay::Overlay,
     pointer::{escape, unescape},
     source,
 };
@@ -27,37 +27,56 @@ use crate::{
 /// What was tried of one specification.
 #[derive(Debug, Default)]
 pub(super) struct Proofs {
-    /// Quirks without whose actions the client is the same, and the places of these actions in the overlay.
-    pub(super) needless: Vec<(String, Vec<usize>)>,
-    /// How many quirks' actions the client needs.
-    pub(super) needed: usize,
-    /// Why none of that could be tried.
-    pub(super) untried: Option<String>,
-    /// Of each action that doesn't fit: its place in the overlay, its quirk, and what stands there now.
-    pub(super) misfits: Vec<(usize, String, String)>,
-    /// Quirks that the file no longer shows as the ledger has them, and what stands there now.
-    pub(super) moved: Vec<(String, Vec<String>)>,
+    /// What is new about each quirk.
+    pub(super) quirks: BTreeMap<String, Vec<String>>,
+    /// How many quirks there are without whose actions the client is another; `None` if that couldn't be tried.
+    pub(super) needed: Option<usize>,
+    /// The actions that find nothing, that find another value, and that nothing needs any more.
+    pub(super) astray: Vec<usize>,
+    pub(super) surprised: Vec<usize>,
+    pub(super) needless: Vec<usize>,
+}
+
+/// A specification, as it is and as it was.
+pub(super) struct Taken<'a> {
+    /// The folder that it is in, with its overlay and the ledger.
+    pub(super) specs: &'a Path,
+    pub(super) module: &'a str,
+    pub(super) before: Option<&'a Value>,
+    /// Its overlay's actions that don't fit.
+    pub(super) misfits: &'a [Misfit],
+    pub(super) quirks: &'a [Quirk],
 }
 
 impl Proofs {
-    /// Tries the specification `module` in the folder `specs`, which was `before`. `misfits` are its overlay's.
-    pub(super) fn of(
-        specs: &Path,
-        module: &str,
-        before: Option<&Value>,
-        misfits: &[Misfit],
-        quirks: &[Quirk],
-    ) -> Result<Self, Error> {
+    pub(super) fn of(taken: &Taken<'_>) -> Result<Self, Error> {
+        let Taken { specs, module, before, misfits, quirks } = *taken;
         let (spec, overlay) = source::read_pair(specs, module)?;
         let mut proofs = Self::default();
+        if let Some(overlay) = &overlay {
+            proofs.actions(taken, &spec, overlay)?;
+        }
         for quirk in quirks.iter().filter(|quirk| quirk.provider == module || quirk.provider == ledger::ALL) {
-            let gone: Vec<_> =
-                quirk.gone(&spec.upstream).into_iter().map(|pointer| now(&spec.upstream, pointer)).collect();
-            if !gone.is_empty() {
-                proofs.moved.push((quirk.id.clone(), gone));
+            for (pointer, difference) in quirk.gone(&spec.upstream) {
+                let news = format!("its pointers in specs/{} don't hold: {difference}", ledger::FILE);
+                proofs.add(&quirk.id, news + &elsewhere(pointer, before, &spec.upstream));
             }
         }
-        let Some(overlay) = overlay else { return Ok(proofs) };
+        if !misfits.is_empty() && proofs.needed.is_none() {
+            for quirk in misfits.iter().map(|misfit| &misfit.quirk).collect::<BTreeSet<_>>() {
+                proofs.add(quirk, "which actions the client needs can't be tried before all of them fit".to_owned());
+            }
+        }
+        Ok(proofs)
+    }
+
+    fn add(&mut self, quirk: &str, news: String) {
+        self.quirks.entry(quirk.to_owned()).or_default().push(news);
+    }
+
+    /// Tries the overlay's actions.
+    fn actions(&mut self, taken: &Taken<'_>, spec: &Spec, overlay: &Overlay) -> Result<(), Error> {
+        let Taken { specs, before, misfits, .. } = *taken;
         let client = |omitted: &BTreeSet<String>| -> Result<String, Error> {
             let mut spec = spec.clone();
             overlay.try_without(omitted, &mut spec.document);
@@ -66,75 +85,78 @@ impl Proofs {
             let file = syn::parse_file(&code).map_err(|e| Error::document(spec.file(), e))?;
             Ok(without_words(file).into_token_stream().to_string())
         };
-
-        let selected = before.map(|before| overlay.try_without(&BTreeSet::new(), &mut before.clone()));
-        for misfit in misfits {
-            let places = selected.as_ref().and_then(|selected| selected.get(misfit.index)).cloned().unwrap_or_default();
-            let now = instead(misfit, &places, before, &spec.upstream);
-            proofs.misfits.push((misfit.index, misfit.quirk.clone(), now));
+        let place = |index: usize| overlay.place(specs, index);
+        let none = BTreeSet::new();
+        let before_selected = before.map(|before| overlay.try_without(&none, &mut before.clone())).unwrap_or_default();
+        let selected = overlay.try_without(&none, &mut spec.upstream.clone());
+        for Misfit { index, quirk, reason, .. } in misfits {
+            let mut news = format!("actions[{index}]{} doesn't fit: {reason}", place(*index));
+            if selected.get(*index).is_some_and(Vec::is_empty) {
+                self.astray.push(*index);
+                for pointer in before_selected.get(*index).into_iter().flatten() {
+                    news += &format!(
+                        "; in the old file it selected {pointer}{}",
+                        elsewhere(pointer, before, &spec.upstream)
+                    );
+                }
+            } else {
+                self.surprised.push(*index);
+            }
+            self.add(quirk, news);
         }
 
-        let candidates: BTreeSet<_> = overlay.quirks.iter().cloned().collect();
-        let whole = match client(&BTreeSet::new()) {
-            Ok(whole) => whole,
-            Err(error) => {
-                proofs.untried = Some(error.to_string());
-                return Ok(proofs);
-            }
-        };
+        let Ok(whole) = client(&none) else { return Ok(()) };
         let is_same = |omitted: &BTreeSet<String>| client(omitted).is_ok_and(|client| client == whole);
-        let fits = |quirk: &String| !misfits.iter().any(|misfit| misfit.quirk == *quirk);
-        let (candidates, misfits): (Vec<_>, Vec<_>) = candidates.into_iter().partition(fits);
-        let all = candidates.len() + misfits.len();
+        let all: BTreeSet<_> = overlay.quirks.iter().cloned().collect();
+        let (fitting, unfit): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|quirk| !misfits.iter().any(|misfit| misfit.quirk == *quirk));
+        for quirk in unfit {
+            let without = match client(&BTreeSet::from([quirk.clone()])) {
+                Ok(client) if client == whole => "without its actions the client is the same",
+                Ok(_) => "without its actions the client is another",
+                Err(_) => "without its actions no client can be generated",
+            };
+            self.add(&quirk, without.to_owned());
+        }
+        let count = fitting.len();
         let mut needless: BTreeSet<_> =
-            candidates.into_iter().filter(|quirk| is_same(&BTreeSet::from([quirk.clone()]))).collect();
+            fitting.into_iter().filter(|quirk| is_same(&BTreeSet::from([quirk.clone()]))).collect();
         // Each by itself may be made up for by another.
         if needless.len() > 1 && !is_same(&needless) {
             needless.clear();
         }
-        proofs.needed = all - misfits.len() - needless.len();
-        let actions = |quirk: &String| {
-            let actions = overlay.quirks.iter().enumerate().filter(|(_, other)| *other == quirk);
-            actions.map(|(index, _)| index).collect()
-        };
-        proofs.needless = needless.into_iter().map(|quirk| (quirk.clone(), actions(&quirk))).collect();
-        Ok(proofs)
-    }
-
-    /// Whether there is anything that a person must look at.
-    pub(super) fn is_empty(&self) -> bool {
-        self.needless.is_empty() && self.misfits.is_empty() && self.moved.is_empty()
+        self.needed = Some(count - needless.len());
+        for quirk in needless {
+            let actions = overlay.quirks.iter().enumerate().filter(|(_, other)| **other == quirk);
+            let actions: Vec<_> = actions.map(|(index, _)| index).collect();
+            let named: Vec<_> = actions.iter().map(|index| format!("actions[{index}]{}", place(*index))).collect();
+            self.add(&quirk, format!("no longer needed: without {} the client is the same", named.join(", ")));
+            self.needless.extend(actions);
+        }
+        Ok(())
     }
 }
 
-fn now(document: &Value, pointer: &str) -> String {
-    match document.pointer(pointer) {
-        Some(value) => format!("{pointer} is {}", shown(value)),
-        None => format!("nothing is at {pointer}"),
+/// Where what stood at `pointer` has come, if it is gone from there.
+fn elsewhere(pointer: &str, before: Option<&Value>, document: &Value) -> String {
+    let Some((before, old)) = before.and_then(|before| Some((before, before.pointer(pointer)?))) else {
+        return String::new();
+    };
+    if document.pointer(pointer).is_some() {
+        return String::new();
     }
-}
-
-/// What stands where the action found something else before; and if that is at a new place now, where.
-fn instead(misfit: &Misfit, places: &[String], before: Option<&Value>, document: &Value) -> String {
-    let mut lines = vec![misfit.reason.clone()];
-    for place in places {
-        let Some(old) = before.and_then(|before| before.pointer(place)) else { continue };
-        let Some(before) = before.filter(|_| document.pointer(place).is_none()) else { continue };
-        let same = canonical(Kind::Api, old);
-        let mut moved = Vec::new();
-        find(document, String::new(), &mut |pointer, value| {
-            if before.pointer(pointer).is_none() && canonical(Kind::Api, value) == same {
-                moved.push(pointer.to_owned());
-            }
-        });
-        let moved = match moved.as_slice() {
-            [] => "what was there is nowhere else".to_owned(),
-            [one] => format!("what was there is at {one} now"),
-            [one, rest @ ..] => format!("what was there is at {one} now, and at {} further places", rest.len()),
-        };
-        lines.push(format!("nothing is at {place}; {moved}"));
+    let same = canonical(Kind::Api, old);
+    let mut come = Vec::new();
+    find(document, String::new(), &mut |pointer, value| {
+        if before.pointer(pointer).is_none() && canonical(Kind::Api, value) == same {
+            come.push(pointer.to_owned());
+        }
+    });
+    match come.as_slice() {
+        [] => ", and nothing equal came elsewhere".to_owned(),
+        [one] => format!(", and an equal value is at {one} now"),
+        [one, rest @ ..] => format!(", and an equal value is at {one} now, and at {} further places", rest.len()),
     }
-    lines.join("; ")
 }
 
 fn find(value: &Value, pointer: String, found: &mut dyn FnMut(&str, &Value)) {
@@ -173,14 +195,14 @@ pub(super) fn places(root: &Path, quirk: &str, quirks: &[Quirk]) -> Vec<String> 
 
 fn also<'a>(place: String, others: impl Iterator<Item = &'a str>) -> String {
     let others: Vec<_> = others.collect();
-    if others.is_empty() { place } else { format!("{place} (also for {})", others.join(", ")) }
+    if others.is_empty() { place } else { format!("{place} (also mentions {})", others.join(", ")) }
 }
 
 /// The names that went or moved with a change, `now` being the document: of schemas, members, paths, operations, values of an enum.
 pub(super) fn gone(changes: &[SpecChange], now: Option<&Value>) -> BTreeSet<String> {
     let (mut gone, mut inner, mut there) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     now.into_iter().for_each(|now| names(now, &mut there));
-    for SpecChange { pointer, old, new } in changes {
+    for SpecChange { pointer, old, new, .. } in changes {
         let Some(old) = old else { continue };
         let segments: Vec<_> = pointer.split('/').map(unescape).collect();
         let name = segments.last().map(String::as_str).unwrap_or_default();
@@ -192,7 +214,7 @@ pub(super) fn gone(changes: &[SpecChange], now: Option<&Value>) -> BTreeSet<Stri
             names(old, &mut inner);
         }
         if let Some(text) = old.as_str()
-            && (name == "operationId" || name == "url" || new.is_none() && ["enum", "required"].contains(&parent))
+            && (name == "operationId" || name == "url" || new.is_none() && parent == "enum")
         {
             gone.insert(text.to_owned());
         }

@@ -21,7 +21,7 @@ pub(super) struct Report {
     /// Why there is no last commit to compare with.
     pub(super) uncommitted: Option<String>,
     pub(super) specs: Vec<Spec>,
-    /// The compiler's errors in what people wrote, such as the facade.
+    /// The compiler's errors in the facade.
     pub(super) errors: Vec<String>,
     /// The files that mention each name that is gone.
     pub(super) mentions: BTreeMap<String, Vec<String>>,
@@ -69,20 +69,27 @@ impl Spec {
         before == now
             && self.changes.as_ref().is_none_or(Vec::is_empty)
             && self.client.as_ref().is_none_or(Difference::is_empty)
-            && self.proofs.is_empty()
+            && self.proofs.quirks.is_empty()
     }
 
-    /// What it asks of the next version at least; `None` where `oasdiff` would have to say.
-    fn bump(&self) -> Option<Bump> {
+    /// What it asks of the next version at least, and why; `None` where `oasdiff` would have to say.
+    fn bump(&self) -> Option<(Bump, &'static str)> {
         let words = self.changes.iter().flatten().all(SpecChange::is_words);
         let wire = match &self.wire {
-            Wire::Same => Bump::Patch,
-            Wire::Told(verdict) if verdict.findings.iter().any(Finding::breaks) => Bump::Breaking,
-            Wire::Told(_) if words => Bump::Patch,
-            Wire::Told(_) => Bump::Minor,
+            Wire::Same => (Bump::Patch, "nothing changed but what isn't generated"),
+            Wire::Told(verdict) if verdict.findings.iter().any(Finding::breaks) => {
+                (Bump::Breaking, "oasdiff calls it breaking")
+            }
+            Wire::Told(_) if words => (Bump::Patch, "the provider changed only descriptions"),
+            Wire::Told(_) => (Bump::Minor, "the provider changed more than descriptions"),
             Wire::Unknown | Wire::Failed(_) => return None,
         };
-        Some(wire.max(self.client.as_ref().map(Difference::bump)?))
+        let client = match self.client.as_ref()?.bump() {
+            Bump::Breaking => (Bump::Breaking, "code that uses the raw client may break"),
+            Bump::Minor => (Bump::Minor, "the raw client has more"),
+            Bump::Patch => (Bump::Patch, "nothing changed but what isn't generated"),
+        };
+        Some(if client.0 > wire.0 { client } else { wire })
     }
 }
 
@@ -105,20 +112,26 @@ impl Report {
             page.spec(spec);
         }
         if !self.errors.is_empty() {
-            page.heading(2, "What uses the raw clients no longer compiles");
+            page.heading(2, "The facade no longer compiles");
             for error in &self.errors {
                 page.item(&page.words(error));
             }
         }
         if !self.mentions.is_empty() {
-            page.heading(2, "Files that mention what went or moved");
+            page.heading(2, "Files that mention a name of what went or moved, whatever they mean by it");
             for (name, files) in &self.mentions {
-                page.item(&format!("{}: {}", page.code(name), files.join(", ")));
+                page.item(&page.code(name));
+                for file in files {
+                    page.sub_item(file);
+                }
             }
         }
         let bumps: Vec<_> = self.specs.iter().map(Spec::bump).collect();
         if self.specs.iter().any(|spec| spec.client.is_some()) {
-            let bump = bumps.into_iter().collect::<Option<Vec<_>>>().and_then(|bumps| bumps.into_iter().max());
+            let bump = bumps
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .and_then(|bumps| bumps.into_iter().max_by_key(|bump| bump.0));
             page.version(bump, version);
         }
         if !self.written.is_empty() {
@@ -151,13 +164,13 @@ impl Page {
             (None, Some(now)) => format!("new, {now}"),
             (Some(before), None) => format!("removed, was {before}"),
             (Some(before), Some(now)) if before != now => format!("{before} -> {now}"),
-            (_, now) => now.clone().unwrap_or_default(),
+            (_, now) => format!("{}, as before", now.as_deref().unwrap_or_default()),
         };
         self.heading(1, &format!("{file}: {versions}"));
         if let Some(changes) = &spec.changes {
             self.changes(changes, &spec.usage);
         }
-        self.wire(&spec.wire);
+        self.wire(&spec.wire, spec.changes.iter().flatten().all(SpecChange::is_words));
         if let Some(client) = &spec.client {
             self.client(client);
         }
@@ -172,37 +185,39 @@ impl Page {
     }
 
     fn changes(&mut self, changes: &[SpecChange], usage: &Usage) {
-        let count = match changes.len() {
+        let moves = moves(changes);
+        let count = match changes.len() - moves.len() {
             0 => "nothing".to_owned(),
             1 => "1 place".to_owned(),
             many => format!("{many} places"),
         };
         self.heading(2, &format!("What changed: {count}"));
-        let moves = moves(changes);
-        for (index, SpecChange { pointer, old, new }) in changes.iter().enumerate() {
+        for (index, SpecChange { pointer, old, new, in_list }) in changes.iter().enumerate() {
             let used = match usage.at(pointer).as_deref() {
                 None => String::new(),
                 Some([]) => ", which no operation uses".to_owned(),
                 Some(operations) => format!(", used by {}", operations.join(", ")),
             };
             let used = self.words(&invisible::written_out(&used));
-            let place = |pointer: &str| {
-                let pointer = if pointer.is_empty() { "the whole file" } else { pointer };
-                self.code(&invisible::written_out(pointer))
-            };
-            if let Some((_, to)) = moves.iter().find(|(from, _)| *from == index) {
-                let to = changes.get(*to).map_or("", |to| to.pointer.as_str());
-                let used = if used.is_empty() { used } else { used + "," };
-                self.item(&format!("{}{used} is at {} now, unchanged", place(pointer), place(to)));
+            let place = if pointer.is_empty() { "the whole file" } else { pointer };
+            let element = if *in_list && old.is_none() { ", a new element" } else { "" };
+            let place = format!("{}{element}{used}", self.code(&invisible::written_out(place)));
+            let text = |value: &Option<Value>| value.as_ref().map(written).unwrap_or_default();
+            if let Some(to) = moves.iter().find(|(from, _)| *from == index).and_then(|(_, to)| changes.get(*to)) {
+                self.item(&format!("{place}: an equal value is at another place now"));
+                self.diff(&[format!("- {pointer}"), format!("+ {}", to.pointer)]);
+                if new.is_some() {
+                    self.sub_item("and in its place");
+                    self.diff(&difference("", &text(new)));
+                }
             } else if !moves.iter().any(|(_, to)| *to == index) {
-                self.item(&format!("{}{used}", place(pointer)));
-                let text = |value: &Option<Value>| value.as_ref().map(written).unwrap_or_default();
+                self.item(&place);
                 self.diff(&difference(&text(old), &text(new)));
             }
         }
     }
 
-    fn wire(&mut self, wire: &Wire) {
+    fn wire(&mut self, wire: &Wire, words: bool) {
         const TITLE: &str = "What it means on the wire";
         match wire {
             Wire::Same => {}
@@ -217,14 +232,23 @@ impl Page {
                 let version = version.as_deref().unwrap_or("of unknown version");
                 let program = format!("oasdiff {version}");
                 if findings.is_empty() {
-                    let none = format!("{program} has no rule for what changed, which may break all the same");
-                    self.heading(2, &format!("{TITLE}: {none}"));
+                    let none = format!("{program} has no rule that finds anything in what changed");
+                    self.heading(
+                        2,
+                        &format!(
+                            "{TITLE}: {none}{}",
+                            if words { "" } else { "; that doesn't say that nothing breaks" }
+                        ),
+                    );
                 } else {
                     let of = |level: &str| findings.iter().filter(|finding| finding.level() == level).count();
                     let counts = ["error", "warning", "info"].map(|level| (of(level), level.to_owned()));
                     self.heading(2, &format!("{TITLE}, by {program}: {}", counted(counts, "nothing")));
                 }
                 self.findings(findings);
+                if !findings.is_empty() {
+                    self.item("for the rest of what changed it has no rule that finds anything");
+                }
                 match apart {
                     Ok(apart) if apart.is_empty() => {}
                     Ok(apart) => {
@@ -256,8 +280,8 @@ impl Page {
             (moves.removed.len(), "removed".to_owned()),
             (moves.changed.len() + client.inside.len() + usize::from(!client.servers.is_empty()), "changed".to_owned()),
         ];
-        let breaks = if client.bump() == Bump::Breaking { ", which breaks users" } else { "" };
-        self.heading(2, &format!("What it means in Rust: {}{breaks}", counted(counts, "the same client")));
+        let breaks = if client.bump() == Bump::Breaking { ", which may break code that uses the client" } else { "" };
+        self.heading(2, &format!("What it means in Rust: {}{breaks}", counted(counts, "the same code, docs aside")));
         let mut lines: Vec<_> = moves.added.iter().map(|line| format!("+ {line}")).collect();
         lines.extend(moves.removed.iter().map(|line| format!("- {line}")));
         for (before, now) in &moves.changed {
@@ -274,11 +298,11 @@ impl Page {
             self.item(&format!("and {} more, in the snapshot of the surface", all - shown));
         }
         for (name, lines) in &client.inside {
-            self.item(&format!("{} is called as before, and does something else:", self.code(name)));
+            self.item(&format!("{} is the same from outside, and another inside:", self.code(name)));
             self.diff(lines);
         }
         if !client.servers.is_empty() {
-            self.item("requests go to another server:");
+            self.item("the specification names another server:");
             self.diff(&client.servers);
         }
     }
@@ -286,63 +310,32 @@ impl Page {
     fn quirks(&mut self, spec: &Spec) {
         let proofs = &spec.proofs;
         let counts = [
-            (proofs.misfits.len(), "not fitting".to_owned()),
-            (proofs.needless.len(), "no longer needed".to_owned()),
-            (proofs.moved.len(), "to look at".to_owned()),
-            (proofs.needed, "still needed".to_owned()),
+            (proofs.quirks.len(), "to look at".to_owned()),
+            (proofs.needed.unwrap_or_default(), "others whose overlay actions the client needs".to_owned()),
         ];
-        if proofs.is_empty() && proofs.untried.is_none() && proofs.needed == 0 {
+        if proofs.quirks.is_empty() && proofs.needed.is_none() {
             return;
         }
-        self.heading(2, &format!("Quirks: {}", counted(counts, "not tried")));
-        if let Some(why) = &proofs.untried {
-            let why = self.words(why);
-            if proofs.misfits.is_empty() {
-                self.item("which are still needed wasn't tried, since the file is refused");
-            } else {
-                let what =
-                    "which are still needed wasn't tried, since no client can be generated without what doesn't fit";
-                self.item(&format!("{what}: {why}"));
+        let title = counted(counts, "none");
+        // Without one to look at there are no others.
+        let title = if proofs.quirks.is_empty() { title.replace("others ", "") } else { title };
+        self.heading(2, &format!("Quirks: {title}"));
+        for (quirk, news) in &proofs.quirks {
+            self.item(&self.painted(AnsiColor::Yellow.on_default(), &self.code(quirk)));
+            for news in news {
+                self.sub_item(&self.words(&invisible::written_out(news)));
             }
-        }
-        for (index, quirk, now) in &proofs.misfits {
-            let what = self.painted(AnsiColor::Yellow.on_default(), "doesn't fit");
-            self.item(&format!("{}: actions[{index}] {what}", self.code(quirk)));
-            self.sub_item(&self.words(&invisible::written_out(now)));
-        }
-        for (quirk, actions) in &proofs.needless {
-            let actions: Vec<_> = actions.iter().map(|index| format!("actions[{index}]")).collect();
-            let what = self.painted(AnsiColor::Green.on_default(), "no longer needed");
-            let actions = actions.join(", ");
-            self.item(&format!("{}: {what}: without {actions} the client is the same", self.code(quirk)));
-        }
-        for (quirk, now) in &proofs.moved {
-            self.item(&format!("{}: the file no longer says what the ledger has", self.code(quirk)));
-            for now in now {
-                self.sub_item(&self.words(&invisible::written_out(now)));
-            }
-        }
-        for (quirk, places) in &spec.places {
-            self.item(&format!("{} is mentioned in", self.code(quirk)));
-            for place in places {
-                self.sub_item(place);
+            let places = spec.places.get(quirk).map_or(&[][..], Vec::as_slice);
+            if !places.is_empty() {
+                self.sub_item(&format!("mentioned in {}", places.join(", ")));
             }
         }
     }
 
-    fn version(&mut self, bump: Option<Bump>, version: &str) {
-        let Some((bump, next)) = bump.and_then(|bump| Some((bump, bump.after(version)?))) else {
-            return self.heading(
-                2,
-                &format!("Suggested version, after {version}: none, since nobody says what it means on the wire"),
-            );
-        };
-        let why = match bump {
-            Bump::Breaking => "it breaks users",
-            Bump::Minor => "more than words changed",
-            Bump::Patch => "only words changed",
-        };
-        self.heading(2, &format!("Suggested version, after {version}: at least {next}, since {why}"));
+    fn version(&mut self, bump: Option<(Bump, &str)>, version: &str) {
+        let bump = bump.and_then(|(bump, why)| Some(format!("at least {}, since {why}", bump.after(version)?)));
+        let bump = bump.unwrap_or_else(|| "none, since nobody says what it means on the wire".to_owned());
+        self.heading(2, &format!("Suggested version (now {version}): {bump}"));
     }
 
     fn heading(&mut self, level: usize, title: &str) {
@@ -378,7 +371,7 @@ impl Page {
         let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or_default();
         let fence = "`".repeat(longest.max(2) + 1);
         if self.format == Format::Markdown {
-            self.line(&format!("\n{fence}diff"));
+            self.line(&format!("\n  {fence}diff"));
         }
         for line in lines {
             let style = match line.chars().next() {
@@ -389,11 +382,11 @@ impl Page {
             let line = invisible::written_out(line);
             match self.format {
                 Format::Text => self.line(&format!("    {}", self.painted(style, &line))),
-                Format::Markdown => self.line(&line),
+                Format::Markdown => self.line(&format!("  {line}")),
             }
         }
         if self.format == Format::Markdown {
-            self.line(&format!("{fence}\n"));
+            self.line(&format!("  {fence}\n"));
         }
     }
 
@@ -431,7 +424,7 @@ fn counted<const N: usize>(counts: [(usize, String); N], none: &str) -> String {
     if parts.is_empty() { none.to_owned() } else { parts.join(", ") }
 }
 
-/// What was removed and what was added, by their places in the list, where it is the same object or list.
+/// What went and what was added, by their places in the list, where it is the same object or list.
 fn moves(changes: &[SpecChange]) -> Vec<(usize, usize)> {
     let large = |value: &Option<Value>| {
         let value = value.as_ref().filter(|value| value.is_object() || value.is_array())?;
@@ -439,7 +432,7 @@ fn moves(changes: &[SpecChange]) -> Vec<(usize, usize)> {
     };
     let mut added: Vec<_> = changes.iter().enumerate().filter(|(_, change)| change.old.is_none()).collect();
     let mut moves = Vec::new();
-    for (index, change) in changes.iter().enumerate().filter(|(_, change)| change.new.is_none()) {
+    for (index, change) in changes.iter().enumerate() {
         let old = large(&change.old);
         if let Some(to) = added.iter().position(|(_, to)| old.is_some() && large(&to.new) == old) {
             moves.push((index, added.remove(to).0));

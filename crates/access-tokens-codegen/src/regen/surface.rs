@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use quote::ToTokens;
-use similar::{ChangeTag, TextDiff};
 use syn::{File, ImplItem, Item, visit_mut::VisitMut};
 
+use super::text::around;
 use crate::outline;
 
 /// The items of an outline that came, went or are otherwise now.
@@ -105,9 +105,10 @@ fn item(line: &str) -> &str {
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
     pub(crate) surface: Moves,
-    /// What looks the same to a caller and does something else: the function or type, and its lines that went and came.
+    /// What looks the same to a caller and does something else: the function or type, and its lines that went and came, each with
+    /// its neighbors.
     pub(crate) inside: Vec<(String, Vec<String>)>,
-    /// The lines of the specification's `servers` that went and came, and those between them.
+    /// The servers that went and came.
     pub(crate) servers: Vec<String>,
 }
 
@@ -120,10 +121,7 @@ impl Difference {
         for (name, now) in parts(syn::parse_file(now)?) {
             let Some(before) = before.get(&name).filter(|before| **before != now) else { continue };
             if !surface.speaks_of(&name) {
-                let diff = TextDiff::from_lines(before, &now);
-                let lines = diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal);
-                let lines = lines.map(|change| format!("{} {}", change.tag(), change.value().trim_end()));
-                inside.push((name, lines.collect()));
+                inside.push((name, around(before, &now)));
             }
         }
         Ok(Self { surface, inside, servers: Vec::new() })

@@ -1,17 +1,9 @@
 //! Values of specifications as a person reads them. What could steer a terminal is written out.
 
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
+use similar::{Change, TextDiff};
 
 use crate::invisible;
-
-/// A value for a line of text.
-pub(super) fn shown(value: &Value) -> String {
-    const LONGEST: usize = 100;
-    let text = invisible::written_out(&value.to_string());
-    let cut: String = text.chars().take(LONGEST).collect();
-    if cut == text { text } else { format!("{cut}…") }
-}
 
 /// The text in one line, without what could steer a terminal.
 pub(super) fn one_line(text: &str) -> String {
@@ -25,10 +17,16 @@ pub(super) fn written(value: &Value) -> String {
 
 /// The lines of both texts: those that went, those that came, and those that stay between them.
 pub(super) fn difference(old: &str, new: &str) -> Vec<String> {
-    let line = |tag, text: &str| match tag {
-        ChangeTag::Equal => format!("  {}", text.trim_end()),
-        tag => format!("{tag} {}", text.trim_end()),
-    };
+    TextDiff::from_lines(old, new).iter_all_changes().map(line).collect()
+}
+
+/// The lines that went and those that came, each with its neighbors.
+pub(super) fn around(old: &str, new: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(old, new);
-    diff.iter_all_changes().map(|change| line(change.tag(), change.value())).collect()
+    let groups = diff.grouped_ops(1).into_iter().flatten();
+    groups.flat_map(|op| diff.iter_changes(&op).map(line).collect::<Vec<_>>()).collect()
+}
+
+fn line(change: Change<&str>) -> String {
+    format!("{} {}", change.tag(), change.value().trim_end())
 }
