@@ -10,8 +10,7 @@ use std::{
 use aws_lc_rs::{hmac, rand::SystemRandom};
 
 use crate::{
-    Clock, Error, ErrorKind, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment, endpoint::built,
-    store::SharedStore,
+    Clock, Error, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment, endpoint::built, store::SharedStore,
 };
 
 /// A bounded set of [`TokenCache`]s, one for each [`TokenKey`]. A clone is a further handle on the same set.
@@ -207,11 +206,11 @@ impl TokenCachesBuilder {
     /// The set, without a cache yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a limit of none, and as [`Policy::check`].
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a limit of none, and as [`Policy::check`].
     pub fn build(self) -> Result<TokenCaches, Error> {
         self.policy.check()?;
         if self.limit == 0 {
-            return Err(Error::new(ErrorKind::Configuration, "the limit of a set of caches must be 1 or more"));
+            return Err(Error::configuration("the limit of a set of caches must be 1 or more"));
         }
         Ok(self.start())
     }
@@ -256,7 +255,7 @@ impl TokenKey {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] where this machine gives no random numbers.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) where this machine gives no random numbers.
     pub fn new(provider: &str, base_url: &str, identity: &str, secret: &[u8]) -> Result<Self, Error> {
         Self::of_parts(provider, base_url, identity, [secret])
     }
@@ -316,6 +315,6 @@ fn process_key() -> Result<&'static hmac::Key, Error> {
         return Ok(key);
     }
     let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-        .map_err(|_| Error::new(ErrorKind::Configuration, "this machine gives no random numbers"))?;
+        .map_err(|_| Error::configuration("this machine gives no random numbers"))?;
     Ok(KEY.get_or_init(|| key))
 }

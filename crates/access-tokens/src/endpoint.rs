@@ -2,18 +2,17 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
 };
 
 use crate::{
     AccessToken, Error, ErrorKind,
+    caught::{caught, caught_call},
     store::{NameKey, TokenName},
 };
 
@@ -85,25 +84,9 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
     }
 }
 
-/// Drives what isn't ours; `None` if it panics.
-pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = caught_call(|| future.as_mut().poll(context));
-        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
-    })
-    .await
-}
-
-/// Calls what isn't ours; `None` if it panics.
-pub(crate) fn caught_call<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
-}
-
 /// What a closure of a user builds.
 pub(crate) fn built<T>(build: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let panicked = || Err(Error::new(ErrorKind::Configuration, "building a token endpoint panicked"));
-    caught_call(build).unwrap_or_else(panicked)
+    caught_call(build).unwrap_or_else(|| Err(Error::configuration("building a token endpoint panicked")))
 }
 
 /// One exchange, whatever the endpoint does.

@@ -103,6 +103,10 @@ impl Error {
         }))
     }
 
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
     /// Adds the cause, which [`source`](StdError::source) gives.
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -242,6 +246,11 @@ impl Error {
     /// The provider's own error code, such as `BadCredentials` or `invalid_client`.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+
+    /// The error code, if it is this provider's.
+    pub(crate) fn code_of(&self, provider: &str) -> Option<&str> {
+        self.code().filter(|_| self.provider() == Some(provider))
     }
 
     /// What the provider said to its error code, or in its place. Text of a server: at most 300 characters, without control

@@ -68,18 +68,23 @@
 
 mod answer;
 pub mod assertion;
+mod base_url;
 pub mod blocking;
 mod cache;
 mod caches;
+mod caught;
 mod cause;
 mod clock;
 mod endpoint;
 mod error;
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 pub mod http;
+mod http_date;
 mod identity;
+mod jws;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod obstacle;
 pub mod onence;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
@@ -92,6 +97,7 @@ pub mod testing;
 mod text;
 mod token;
 mod transport;
+mod watched_files;
 pub mod worldline;
 
 pub use cache::{Policy, Subscription, TokenCache, TokenCacheBuilder, TokenGuard};
@@ -100,14 +106,15 @@ pub use clock::Clock;
 pub use endpoint::{Exchange, Rotation, Rotations, TokenEndpoint};
 pub use error::{Error, ErrorKind};
 pub use identity::{Identity, root_certificates};
+pub use obstacle::Obstacle;
 pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
 pub use secret_file::SecretFile;
 pub use setting::Setting;
 pub use token::AccessToken;
+pub use transport::Transport;
 #[cfg(feature = "probe")]
 pub use transport::probe;
-pub use transport::{Obstacle, Transport};
 
 // Its second program needs the feature.
 #[cfg(all(doctest, feature = "reqwest-middleware"))]

@@ -12,8 +12,6 @@ pub use ::reqwest::ClientBuilder;
 
 use crate::Transport;
 
-pub(crate) type Closure = Arc<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
-
 /// Hands our builder to a closure.
 pub trait Configure {
     /// `configure` gets our builder after all that [`Transport`] sets. What [`Transport`] promises holds all the same: no

@@ -1,7 +1,5 @@
 //! Credentials that change while a service runs.
 
-mod files;
-
 use std::{
     fmt,
     path::PathBuf,
@@ -11,11 +9,11 @@ use std::{
     },
 };
 
-pub(crate) use self::files::{Files, Watched};
 use crate::{
     AccessToken, Error, ErrorKind, Exchange, Obstacle, TokenEndpoint,
     endpoint::{Rotation, Rotations, built, exchange, provider_of},
     store::{NameKey, TokenName},
+    watched_files::{Files, Watched},
 };
 
 /// A token endpoint whose client is built anew when its secret, key or certificate changes: without a restart, and without a

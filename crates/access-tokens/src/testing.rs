@@ -38,7 +38,7 @@ use std::{
 use tokio::time::sleep;
 
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
+    AccessToken, Error, Exchange, TokenEndpoint,
     clock::Moment,
     store::{NameKey, StoreAnswer, Stored, Swap, TokenName, TokenStore},
 };
@@ -105,7 +105,7 @@ impl TokenEndpoint for FixedEndpoint {
     }
 }
 
-/// Answers with what it was told to, in that order, then with [`ErrorKind::Configuration`]. A clone is the same endpoint: a
+/// Answers with what it was told to, in that order, then with [`ErrorKind::Configuration`](crate::ErrorKind::Configuration). A clone is the same endpoint: a
 /// test can keep one to count the exchanges, and to add answers.
 #[derive(Clone, Default)]
 pub struct ScriptedEndpoint(Arc<Script>);
@@ -154,9 +154,8 @@ impl TokenEndpoint for ScriptedEndpoint {
         Box::pin(async {
             let (asked, so_far) = (Moment::now(), self.0.exchanges.fetch_add(1, Ordering::Relaxed));
             let answer = self.answers().pop_front();
-            let (latency, answer) = answer.ok_or_else(|| {
-                Error::new(ErrorKind::Configuration, format!("the script of {so_far} answers is at its end"))
-            })?;
+            let (latency, answer) =
+                answer.ok_or_else(|| Error::configuration(format!("the script of {so_far} answers is at its end")))?;
             if !latency.is_zero() {
                 sleep(latency).await;
             }

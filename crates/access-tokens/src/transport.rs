@@ -1,6 +1,6 @@
 //! How requests reach a token endpoint, and the rules that no setting lifts: no redirects, `https` but for loopback.
 
-pub(crate) mod base_url;
+mod lookup;
 #[cfg(feature = "probe")]
 pub mod probe;
 mod proxy;
@@ -19,16 +19,14 @@ use rustls_pki_types::CertificateDer;
 use tower::util::MapResponseLayer;
 use url::Url;
 
-pub use self::route::Obstacle;
-use self::watch::Names;
+use self::lookup::Names;
 pub(crate) use self::{
-    base_url::{BaseUrl, without_slash},
     route::Route,
     watch::{Seen, watched},
 };
 #[cfg(feature = "reqwest")]
-use crate::endpoint::caught_call;
-use crate::{Error, ErrorKind, Identity, Setting, cause::Cause, root_certificates};
+use crate::caught::caught_call;
+use crate::{Error, Identity, Setting, cause::Cause, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
@@ -52,8 +50,11 @@ pub struct Transport {
     connect_timeout: Duration,
     timeout: Duration,
     #[cfg(feature = "reqwest")]
-    pub(crate) configure: Option<crate::reqwest::Closure>,
+    pub(crate) configure: Option<Configure>,
 }
+
+#[cfg(feature = "reqwest")]
+type Configure = std::sync::Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Default for Transport {
     fn default() -> Self {
@@ -115,7 +116,7 @@ impl Transport {
     /// Checks the URL of the proxy, as building a client does.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: it isn't an `http://` or `https://` URL, or holds more than a user, host and port.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): it isn't an `http://` or `https://` URL, or holds more than a user, host and port.
     pub fn check(&self) -> Result<(), Error> {
         self.proxy.as_ref().map_or(Ok(()), |proxy| proxy::checked(proxy.expose(), "").map(|_| ()))
     }
@@ -139,7 +140,7 @@ impl Transport {
         in_runtime()
     }
 
-    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked, and the way that it takes. Settings of the
+    /// The HTTP client for requests to `base_url`, which [`BaseUrl`](crate::base_url::BaseUrl) has checked, and the way that it takes. Settings of the
     /// caller's own are put on top.
     pub(crate) fn client(&self, base_url: &Url) -> Result<(reqwest::Client, Route), Error> {
         let connected = MapResponseLayer::new(|connection| {
@@ -159,7 +160,7 @@ impl Transport {
             .http1_ignore_invalid_headers_in_responses(true);
         // None but this: what the HTTP client itself takes from the environment, it doesn't check.
         builder = builder.no_proxy();
-        let proxy = self.proxy_to(base_url)?;
+        let proxy = proxy::to(base_url, self.proxy.as_ref().map(Secret::expose))?;
         if let Some(proxy) = &proxy {
             let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);
@@ -175,7 +176,7 @@ impl Transport {
         }
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
-            let panicked = || configuration("the closure that configures the HTTP client panicked");
+            let panicked = || Error::configuration("the closure that configures the HTTP client panicked");
             builder = caught_call(|| configure(builder)).ok_or_else(panicked)?;
         }
         builder = builder
@@ -199,9 +200,12 @@ impl Transport {
             let loopback = loopback.map(|address| SocketAddr::new(address, 0));
             builder = builder.no_proxy().tls_certs_only([]).resolve_to_addrs("localhost", &loopback);
         }
+        let client = builder.build();
         let client =
-            builder.build().map_err(|e| configuration("the HTTP client can't be set up").with_source(Cause::of(&e)))?;
-        Ok((client, Route::new(base_url, proxy.as_ref(), self)))
+            client.map_err(|e| Error::configuration("the HTTP client can't be set up").with_source(Cause::of(&e)))?;
+        let has_identity = self.identity.is_some();
+        let route = Route::new(base_url, proxy.as_ref(), self.connect_timeout, self.timeout, has_identity);
+        Ok((client, route))
     }
 
     fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -229,9 +233,5 @@ impl fmt::Debug for Transport {
 /// The HTTP client is driven by tokio, and panics outside of it.
 fn in_runtime() -> Result<(), Error> {
     let outside = "an exchange must run in a tokio runtime";
-    tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| configuration(outside))
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+    tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| Error::configuration(outside))
 }

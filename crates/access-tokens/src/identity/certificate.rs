@@ -14,9 +14,10 @@ use x509_parser::{
 };
 
 use super::{
-    Named, PrivateKey, Source,
     content::{Item, Kind},
+    key::PrivateKey,
     name,
+    named::{Named, Source},
 };
 use crate::Error;
 

@@ -9,7 +9,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind, Setting};
+use crate::{Error, Setting};
 
 /// The keys of a [`SharedStore`](super::SharedStore), which every machine of the fleet is given: one that hashes names, and one
 /// or more that seal.
@@ -51,12 +51,12 @@ impl KeyRing {
     /// A ring of keys as bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a key that isn't 32 bytes long, none or more than 16 that seal, the same key twice.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a key that isn't 32 bytes long, none or more than 16 that seal, the same key twice.
     pub fn new(name_key: &[u8], keys: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Self, Error> {
         let keys: Vec<_> = keys.into_iter().collect();
         if keys.is_empty() || keys.len() > MOST_KEYS {
             let message = format!("a key ring needs 1 to {MOST_KEYS} keys that seal; it has {}", keys.len());
-            return Err(configuration(message).with_setting(Setting::Keys));
+            return Err(Error::configuration(message).with_setting(Setting::Keys));
         }
         let mut sealing = Vec::with_capacity(keys.len());
         for (index, key) in keys.iter().map(AsRef::as_ref).enumerate() {
@@ -77,7 +77,7 @@ impl KeyRing {
         }
         // The first random number of a process takes a tenth of a second: here, and not within the first command's time-out.
         rand::fill(&mut [0; NONCE_LEN])
-            .map_err(|_| configuration("this machine gives no random numbers".to_owned()))?;
+            .map_err(|_| Error::configuration("this machine gives no random numbers".to_owned()))?;
         let names = NameKey(hmac::Key::new(hmac::HMAC_SHA256, name_key));
         Ok(Self(Arc::new(Keys { names, sealing })))
     }
@@ -152,11 +152,7 @@ fn wrong_length(length: usize) -> String {
 }
 
 fn of_keys(index: usize, message: String) -> Error {
-    configuration(message).with_setting(Setting::Keys).with_item(index)
-}
-
-fn configuration(message: String) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+    Error::configuration(message).with_setting(Setting::Keys).with_item(index)
 }
 
 impl fmt::Debug for KeyRing {

@@ -7,9 +7,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use tokio::time::sleep;
 
 use super::{
-    Inner, SharedStore, Stored, Swap, TokenName,
-    keys::KeyRing,
+    backend::{Stored, Swap},
+    keys::{KeyRing, TokenName},
     record::{LEASE, Record, Want},
+    shared::{Inner, SharedStore},
 };
 use crate::{AccessToken, Error, TokenEndpoint, clock::Moment, endpoint::token_name};
 

@@ -8,10 +8,12 @@ use std::{
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{BaseUrl, Transport, in_runtime, watched};
+use super::{Transport, in_runtime, watched};
 use crate::{
-    Error, answer,
+    Error,
+    base_url::BaseUrl,
     clock::{Moment, Skew},
+    http_date,
     identity::system_time,
     text,
 };
@@ -72,7 +74,7 @@ impl Transport {
                 let tls = answer.extensions().get::<reqwest::tls::TlsInfo>();
                 probe.certificate = tls.and_then(|tls| ServerCertificate::parse(tls.peer_certificate()?));
                 probe.status = Some(answer.status().as_u16());
-                let ahead = answer::clock(answer.headers()).and_then(|date| Skew::between(date, sent));
+                let ahead = http_date::clock(answer.headers()).and_then(|date| Skew::between(date, sent));
                 // Away from zero: what it is at least was told in whole seconds.
                 let seconds = |nanos: i64| nanos.signum() * (nanos.unsigned_abs().div_ceil(1_000_000_000) as i64);
                 probe.skew = ahead.map(seconds);

@@ -11,7 +11,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 
-use super::{configuration, watch};
+use super::watch;
 use crate::{Error, Identity, Setting};
 
 /// The HTTP client's own way to set up TLS can't tell that a server asked for a certificate, so it gets this.
@@ -26,11 +26,11 @@ pub(super) fn config(
         "TLS can't use the extra roots; each must be the certificate of an authority"
     };
     let verifier = Verifier::new_with_extra_roots(extra_roots, provider.clone())
-        .map_err(|e| configuration(message).with_setting(Setting::Roots).with_source(e))?;
+        .map_err(|e| Error::configuration(message).with_setting(Setting::Roots).with_source(e))?;
     let certificate = identity.map(|identity| certified_key(identity, &provider)).transpose()?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| configuration("TLS can't be set up").with_source(e))?
+        .map_err(|e| Error::configuration("TLS can't be set up").with_source(e))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(ClientCertificate(certificate)));
