@@ -8,7 +8,8 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::{
-    connection::{Address, HostOf, Login},
+    address::{Address, HostOf},
+    connection::Login,
     error::configuration,
     servers::{Layout, Reach, Servers},
     store::RedisStore,
@@ -37,10 +38,15 @@ pub struct RedisStoreBuilder {
     identity: Option<Identity>,
 }
 
-impl RedisStoreBuilder {
-    pub(crate) fn new(urls: Vec<String>) -> Self {
-        Self {
-            urls: urls.into_iter().map(Zeroizing::new).collect(),
+impl RedisStore {
+    /// With the URL of one server, `redis://host:port/database` or, for TLS, `rediss://…`; or with those of several that are
+    /// [sentinels](RedisStoreBuilder::sentinel) or of one [cluster](RedisStoreBuilder::cluster). Port (6379; 26379 for
+    /// sentinels) and database (0) can be left out, `valkey://` and `valkeys://` mean the same.
+    ///
+    /// User name and password may be in the URL, percent-encoded; with several URLs in any of them.
+    pub fn builder(urls: impl IntoIterator<Item = impl Into<String>>) -> RedisStoreBuilder {
+        RedisStoreBuilder {
+            urls: urls.into_iter().map(|url| Zeroizing::new(url.into())).collect(),
             cluster: false,
             sentinel: None,
             username: None,
@@ -52,7 +58,9 @@ impl RedisStoreBuilder {
             identity: None,
         }
     }
+}
 
+impl RedisStoreBuilder {
     /// The URLs are servers of a cluster: any of them, one at least. The others are learnt from their redirections; with TLS
     /// they must be announced by a name, or an address, that their certificates have. Redis announces addresses; names where
     /// `cluster-announce-hostname` is set on each server, and `cluster-preferred-endpoint-type hostname` (Redis 7 and newer).

@@ -24,6 +24,7 @@
 //! `+sentinel|get-master-addr-by-name +ping`. A server that evicts keys, or forgets them when it restarts, costs the fleet an
 //! exchange each, and nothing else.
 
+mod address;
 mod builder;
 mod connection;
 mod error;
