@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use access_tokens::{Policy, Scopes, Setting, Transport, onence, worldline::Realm};
 
-use super::Inner;
+use super::{Inner, Source};
 use crate::{
     error::Problem,
     settings::{AssertionSettings, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
@@ -14,8 +14,15 @@ const TENTH: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
+impl Source {
+    /// What is wrong with the settings that their types don't say.
+    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
+        self.0.check()
+    }
+}
+
 impl Inner {
-    pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
+    fn check(&self) -> Vec<Result<(), Problem>> {
         let mut all = vec![self.check_base_url()];
         match &self.settings {
             SourceSettings::Onence(settings) => all.push(self.check_username(settings)),

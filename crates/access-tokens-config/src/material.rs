@@ -1,41 +1,16 @@
 //! What references lead to: secrets, keys, certificates, roots. Read when it is asked for, and anew for each client.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    error::Error as _,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use access_tokens::{Identity, SecretFile, Setting, assertion::SigningKey, root_certificates};
 use zeroize::Zeroizing;
 
-use super::Section;
 use crate::{
-    config::Checked,
+    checked::Checked,
     error::{Problem, add, within},
+    reference::{Place, Reference},
+    section::Section,
 };
-
-/// A setting that says where something is.
-pub(super) struct Reference {
-    /// The setting, such as `password` or `transport.roots[1]`.
-    pub(super) key: String,
-    /// The key of the path or name itself, such as `password.file`.
-    pub(super) at: String,
-    pub(super) place: Place,
-}
-
-pub(super) enum Place {
-    Variable(String),
-    File {
-        path: PathBuf,
-        /// Whether a message may show it.
-        shown: bool,
-        /// What came out of a pipe, which comes only once.
-        pipe: OnceLock<Arc<SecretFile>>,
-    },
-}
 
 #[derive(Clone)]
 enum Content {
@@ -219,7 +194,7 @@ impl Material<'_> {
             }
             Err(error) => {
                 let what = if shown { error.to_string() } else { "the file that it names can't be read".to_owned() };
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let cause = error.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
                 let hint = if shown { "" } else { " (its name isn't shown, since it may be the secret itself)" };
                 refused(format!("{what}{cause}{hint}"))
             }
