@@ -3,7 +3,7 @@
 use access_tokens::{AccessToken, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
 use access_tokens_sandbox::{ClientAuth, Sandbox};
 
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, output, provider};
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let sandbox = Sandbox::start().await.map_err(|e| Failure::Local(format!("the sandbox can't be started: {e}")))?;
@@ -12,7 +12,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         let token = client.exchange().await.map_err(failed)?;
         accepted(&sandbox, &token).await?;
         rows.push([
-            output::name(client.provider()).to_owned(),
+            provider::name(client.provider()).to_owned(),
             way.to_owned(),
             token.scopes().to_string(),
             output::remaining(&token),

@@ -12,7 +12,7 @@ use crate::{
     arguments::DoctorArguments,
     config,
     failure::{self, Failure},
-    get, output,
+    get, output, provider,
 };
 
 /// Days before a certificate expires from which on a warning is due: a provider takes days to register a new one.
@@ -147,7 +147,7 @@ fn certificates(source: &Source, signing: Option<&Identity>, shown: Option<&Iden
     }
     let mut next = Vec::new();
     if !soon.is_empty() {
-        let (soon, provider) = (soon.join(" and of "), output::name(source.provider()));
+        let (soon, provider) = (soon.join(" and of "), provider::name(source.provider()));
         next.push(format!("ask for the successor of {soon} and register that with {provider} before this one ends"));
     }
     next.extend(warnings.iter().map(ToString::to_string));
@@ -218,7 +218,7 @@ fn tls(source: &Source, probe: &Probe) -> Step {
     if days >= VERY_SOON {
         return Step::ok(TLS, detail);
     }
-    let provider = output::name(source.provider());
+    let provider = provider::name(source.provider());
     Step::warning(TLS, detail, format!("tell {provider} that the server's certificate is about to end"))
 }
 
@@ -255,7 +255,7 @@ fn scopes(source: &Source, token: &AccessToken) -> Step {
     if missing.is_empty() {
         return Step::ok(SCOPES, format!("granted: {granted}"));
     }
-    let (provider, scopes) = (output::name(source.provider()), source.setting_name("scopes"));
+    let (provider, scopes) = (provider::name(source.provider()), source.setting_name("scopes"));
     let next = format!("ask {provider} to add {missing} to the subscription, or take it out of {scopes}");
     Step::warning(SCOPES, format!("granted: {granted}; asked for, but not granted: {missing}"), next)
 }
@@ -300,7 +300,7 @@ fn is_of_key(problem: &Problem) -> bool {
 fn in_effect(source: &Source) -> String {
     let scopes = source.scopes();
     let scopes = if scopes.is_empty() { String::new() } else { format!(", for {scopes}") };
-    format!("{} at {}{scopes}", output::name(source.provider()), source.base_url())
+    format!("{} at {}{scopes}", provider::name(source.provider()), source.base_url())
 }
 
 /// An error with its innermost cause, which is the one that says why.
