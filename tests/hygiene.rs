@@ -83,7 +83,7 @@ async fn nothing_shows_a_secret() {
     let refused = onence::Client::builder(onence::Credentials::new(USERNAME, PASSWORD))
         .base_url(format!("https://user:{PASSWORD}@api.example"));
     write!(shown, "{nobody:?} {refused:?}").unwrap();
-    write!(shown, "{:?}", nobody.key()).unwrap();
+    write!(shown, "{:?}", nobody.token_id()).unwrap();
     show_chain(&nobody.build().unwrap().exchange().await.unwrap_err(), &mut shown);
     show_configuration(key, keys.signing_cert_pem(), &mut shown);
     let decrypted = show_encrypted(&mut shown).await;

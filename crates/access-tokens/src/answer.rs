@@ -17,10 +17,10 @@ use crate::{
     cause::{Cause, any, find},
     clock::{Moment, Skew},
     http_date::{clock, retry_after},
-    onence,
+    onence::error_code as onence,
     text::{self, Spellings},
     transport::{Route, Seen, watched},
-    worldline,
+    worldline::error_code as worldline,
 };
 
 /// One request for a token: who is asked, for what, when, and which secrets must not come back out of the answer.
@@ -347,7 +347,7 @@ fn as_text(value: &Value) -> Option<String> {
 
 /// Whose move a code is that either provider documents.
 fn known(code: &str) -> Option<ErrorKind> {
-    onence::error_code::kind_of(code).or_else(|| worldline::error_code::kind_of(code))
+    onence::kind_of(code).or_else(|| worldline::kind_of(code))
 }
 
 /// Codes go into messages and logs, so only what looks like one is taken for one.

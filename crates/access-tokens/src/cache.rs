@@ -278,7 +278,7 @@ impl TokenCacheBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`], as [`Policy::check`], and for a store where the endpoint gives its tokens
-    /// [no name](TokenEndpoint::token_name).
+    /// [no id](TokenEndpoint::token_id).
     pub fn build(self) -> Result<TokenCache, Error> {
         self.check()?;
         Ok(self.start())
@@ -290,7 +290,7 @@ impl TokenCacheBuilder {
             Some(store) if !store.can_share(&self.endpoint)? => {
                 let provider = provider(&self.endpoint);
                 let message =
-                    format!("the tokens of {provider} have no name to share them by; see TokenEndpoint::token_name");
+                    format!("the tokens of {provider} have no id to share them by; see TokenEndpoint::token_id");
                 Err(Error::configuration(message))
             }
             _ => Ok(()),

@@ -11,9 +11,8 @@ use std::{
 };
 
 use crate::{
-    AccessToken, Error, ErrorKind,
+    AccessToken, Error, ErrorKind, TokenId,
     caught::{caught, caught_call},
-    store::{NameKey, TokenName},
 };
 
 /// The future of one exchange; boxed, which is nothing beside a request.
@@ -64,22 +63,20 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Names all that its tokens depend on, so that a fleet can share them through a
+    /// All that its tokens depend on, by which a fleet can share them through a
     /// [`SharedStore`](crate::store::SharedStore); `None` if they can't be shared. An endpoint that wraps another passes
     /// this on.
     ///
     /// ```
-    /// # use access_tokens::store::{NameKey, TokenName};
+    /// # use access_tokens::TokenId;
     /// # struct Mine { base_url: String, client_id: String, client_secret: String }
     /// # impl Mine {
-    /// fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-    ///     let parts = ["example", &self.base_url, &self.client_id, &self.client_secret];
-    ///     Some(names.name(parts.map(str::as_bytes)))
+    /// fn token_id(&self) -> Option<TokenId> {
+    ///     Some(TokenId::new("example", &self.base_url, &self.client_id, self.client_secret.as_bytes()))
     /// }
     /// # }
     /// ```
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        let _ = names;
+    fn token_id(&self) -> Option<TokenId> {
         None
     }
 }
@@ -101,10 +98,10 @@ pub(crate) fn provider_of(endpoint: &dyn TokenEndpoint) -> Result<String, Error>
     provider.ok_or_else(|| panicked("panicked when asked for its provider"))
 }
 
-/// The name that its tokens are shared by.
-pub(crate) fn token_name(endpoint: &dyn TokenEndpoint, names: &NameKey) -> Result<Option<TokenName>, Error> {
-    let name = caught_call(|| endpoint.token_name(names));
-    name.ok_or_else(|| panicked("panicked when asked for the name of its tokens"))
+/// What its tokens are shared by.
+pub(crate) fn token_id(endpoint: &dyn TokenEndpoint) -> Result<Option<TokenId>, Error> {
+    let id = caught_call(|| endpoint.token_id());
+    id.ok_or_else(|| panicked("panicked when asked for the id of its tokens"))
 }
 
 fn panicked(what: impl fmt::Display) -> Error {
@@ -124,8 +121,8 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
         (**self).rotation()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        (**self).token_name(names)
+    fn token_id(&self) -> Option<TokenId> {
+        (**self).token_id()
     }
 }
 
@@ -142,8 +139,8 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Box<T> {
         (**self).rotation()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        (**self).token_name(names)
+    fn token_id(&self) -> Option<TokenId> {
+        (**self).token_id()
     }
 }
 

@@ -96,12 +96,13 @@ pub mod store;
 pub mod testing;
 mod text;
 mod token;
+mod token_id;
 mod transport;
 mod watched_files;
 pub mod worldline;
 
 pub use cache::{Policy, Subscription, TokenCache, TokenCacheBuilder, TokenGuard};
-pub use caches::{TokenCaches, TokenCachesBuilder, TokenKey};
+pub use caches::{TokenCaches, TokenCachesBuilder};
 pub use clock::Clock;
 pub use endpoint::{Exchange, Rotation, Rotations, TokenEndpoint};
 pub use error::{Error, ErrorKind};
@@ -112,6 +113,7 @@ pub use scopes::Scopes;
 pub use secret_file::SecretFile;
 pub use setting::Setting;
 pub use token::AccessToken;
+pub use token_id::TokenId;
 pub use transport::Transport;
 #[cfg(feature = "probe")]
 pub use transport::probe;

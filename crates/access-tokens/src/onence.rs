@@ -13,11 +13,10 @@ use url::Url;
 pub use self::error_code::ErrorCode;
 use self::error_code::PROVIDER;
 use crate::{
-    Error, Exchange, Scopes, Setting, TokenEndpoint, TokenKey, Transport,
+    Error, Exchange, Scopes, Setting, TokenEndpoint, TokenId, Transport,
     answer::{Asked, Granted},
     base_url::{self, BaseUrl},
     clock::Moment,
-    store::{NameKey, TokenName},
     transport::Route,
 };
 
@@ -79,6 +78,7 @@ pub struct Client {
     raw: raw::Client,
     base_url: Url,
     token_url: String,
+    token_id: TokenId,
     credentials: Credentials,
     transport: Transport,
     route: Route,
@@ -120,14 +120,15 @@ impl ClientBuilder {
         Self { transport, ..self }
     }
 
-    /// What a token of such a client can be shared by, for [`TokenCaches`](crate::TokenCaches).
+    /// What its tokens depend on, for [`TokenCaches`](crate::TokenCaches).
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`.
-    pub fn key(&self) -> Result<TokenKey, Error> {
+    pub fn token_id(&self) -> Result<TokenId, Error> {
         let Self { credentials: Credentials { username, password }, base_url, transport } = self;
-        let secrets = [password.expose().as_bytes()].into_iter().chain(transport.parts());
-        TokenKey::of_parts(PROVIDER, base_url.checked()?.as_str(), username, secrets)
+        let secrets = [password.expose().as_bytes(), transport.client_certificate_der()];
+        let id = TokenId::of_secrets(PROVIDER, base_url.checked()?.as_str(), username, secrets);
+        Ok(id.with_route(transport.route()))
     }
 
     /// Checks the settings; sends nothing.
@@ -136,6 +137,7 @@ impl ClientBuilder {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, a user name with
     /// a colon, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
+        let token_id = self.token_id()?;
         let Self { credentials, base_url, transport } = self;
         let base_url = base_url.checked()?;
         let basic = credentials.basic()?;
@@ -143,7 +145,7 @@ impl ClientBuilder {
         let prefix = base_url::without_slash(&base_url);
         let raw = raw::Client::new_with_client(prefix, client, basic);
         let token_url = format!("{prefix}/oauth/token");
-        Ok(Client { raw, base_url, token_url, credentials, transport, route })
+        Ok(Client { raw, base_url, token_url, token_id, credentials, transport, route })
     }
 }
 
@@ -152,10 +154,8 @@ impl TokenEndpoint for Client {
         PROVIDER
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        let Credentials { username, password } = &self.credentials;
-        let parts = [PROVIDER, self.base_url.as_str(), username, password.expose()];
-        Some(names.name(parts.map(str::as_bytes).into_iter().chain([self.transport.client_certificate_der()])))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(self.token_id.clone())
     }
 
     fn exchange(&self) -> Exchange<'_> {

@@ -10,9 +10,8 @@ use std::{
 };
 
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, Obstacle, TokenEndpoint,
+    AccessToken, Error, ErrorKind, Exchange, Obstacle, TokenEndpoint, TokenId,
     endpoint::{Rotation, Rotations, built, exchange, provider_of},
-    store::{NameKey, TokenName},
     watched_files::{Files, Watched},
 };
 
@@ -294,9 +293,9 @@ impl TokenEndpoint for RotatingEndpoint {
         Some(self.shared.rotations.subscribe())
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+    fn token_id(&self) -> Option<TokenId> {
         let newest = self.shared.lock().newest.clone();
-        newest.endpoint.token_name(names)
+        newest.endpoint.token_id()
     }
 }
 

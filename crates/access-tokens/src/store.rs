@@ -59,7 +59,7 @@ mod shared;
 
 pub use self::{
     backend::{LARGEST, StoreAnswer, Stored, Swap, TokenStore},
-    keys::{KeyRing, NameKey, TokenName},
+    keys::KeyRing,
     shared::{Checked, SharedStore, SharedStoreBuilder},
 };
 pub(crate) use self::{

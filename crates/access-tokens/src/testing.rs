@@ -38,9 +38,9 @@ use std::{
 use tokio::time::sleep;
 
 use crate::{
-    AccessToken, Error, Exchange, TokenEndpoint,
+    AccessToken, Error, Exchange, TokenEndpoint, TokenId,
     clock::Moment,
-    store::{NameKey, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+    store::{StoreAnswer, Stored, Swap, TokenStore},
 };
 
 /// Always answers with the same token, at once. A clone counts together with the original.
@@ -100,8 +100,8 @@ impl TokenEndpoint for FixedEndpoint {
         })
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([b"fixed", self.token.secret().as_bytes()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("fixed", "", "", self.token.secret().as_bytes()))
     }
 }
 
@@ -164,8 +164,8 @@ impl TokenEndpoint for ScriptedEndpoint {
     }
 
     /// All of them are one client's.
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([b"scripted".as_slice()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("scripted", "", "", b""))
     }
 }
 

@@ -121,10 +121,10 @@ impl Transport {
         self.proxy.as_ref().map_or(Ok(()), |proxy| proxy::checked(proxy.expose(), "").map(|_| ()))
     }
 
-    /// What makes one way to a server another, for the key of a token.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+    /// What makes one way to a server another.
+    pub(crate) fn route(&self) -> impl Iterator<Item = &[u8]> {
         let proxy = self.proxy.as_ref().map_or(&[][..], AsRef::as_ref);
-        [proxy, self.client_certificate_der()].into_iter().chain(self.roots.iter().map(Vec::as_slice))
+        [proxy].into_iter().chain(self.roots.iter().map(Vec::as_slice))
     }
 
     /// The certificate that a token may be bound to (RFC 8705); empty if there is none.

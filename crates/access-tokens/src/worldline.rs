@@ -14,12 +14,11 @@ use url::Url;
 use self::error_code::PROVIDER;
 pub use self::{error_code::ErrorCode, realm::Realm};
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenKey, Transport,
+    AccessToken, Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenId, Transport,
     answer::{Asked, Granted},
     assertion::{self, ClientAssertion},
     base_url::{self, BaseUrl},
     clock::{Moment, Skew},
-    store::{NameKey, TokenName},
     transport::Route,
 };
 
@@ -101,6 +100,7 @@ impl fmt::Debug for ClientSecret {
 /// ```
 pub struct Client {
     raw: raw::Client,
+    token_id: TokenId,
     base_url: Url,
     realm: Realm,
     scopes: Scopes,
@@ -222,15 +222,16 @@ impl ClientBuilder {
         Self { transport, ..self }
     }
 
-    /// What a token of such a client can be shared by, for [`TokenCaches`](crate::TokenCaches).
+    /// What its tokens depend on, for [`TokenCaches`](crate::TokenCaches).
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`]: a base URL that isn't `https`.
-    pub fn key(&self) -> Result<TokenKey, Error> {
+    pub fn token_id(&self) -> Result<TokenId, Error> {
         let (identity, secrets) = self.credentials.parts();
-        let secrets = secrets.into_iter().chain(self.transport.parts());
-        let key = TokenKey::of_parts(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets)?;
-        Ok(key.with_realm(self.realm.as_str()).with_scopes(self.scopes.clone()))
+        let secrets = secrets.into_iter().chain([self.transport.client_certificate_der()]);
+        let id = TokenId::of_secrets(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets);
+        let id = id.with_realm(self.realm.as_str()).with_scopes(self.scopes.clone());
+        Ok(id.with_route(self.transport.route()))
     }
 
     /// Checks the settings; sends nothing.
@@ -239,6 +240,7 @@ impl ClientBuilder {
     /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, no scope, an
     /// assertion whose header needs a certificate that isn't there, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
+        let token_id = self.token_id()?;
         let Self { base_url, realm, scopes, credentials, transport } = self;
         let base_url = base_url.checked()?;
         if scopes.is_empty() {
@@ -253,7 +255,7 @@ impl ClientBuilder {
         }
         let (client, route) = transport.client(&base_url)?;
         let raw = raw::Client::new_with_client(base_url::without_slash(&base_url), client, Authentication::none());
-        Ok(Client { raw, base_url, realm, scopes, credentials, transport, route, skew: Skew::default() })
+        Ok(Client { raw, token_id, base_url, realm, scopes, credentials, transport, route, skew: Skew::default() })
     }
 }
 
@@ -262,12 +264,8 @@ impl TokenEndpoint for Client {
         PROVIDER
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        let (identity, secrets) = self.credentials.parts();
-        let scopes = self.scopes.to_string();
-        let parts = [PROVIDER, self.base_url.as_str(), self.realm.as_str(), &scopes, identity].map(str::as_bytes);
-        let secrets = secrets.into_iter().chain([self.transport.client_certificate_der()]);
-        Some(names.name(parts.into_iter().chain(secrets)))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(self.token_id.clone())
     }
 
     fn exchange(&self) -> Exchange<'_> {

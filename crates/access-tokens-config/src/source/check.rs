@@ -34,10 +34,10 @@ impl Inner {
     }
 
     fn check_base_url(&self) -> Result<(), Problem> {
-        // Its key needs no more than that; and the rule stays in one place.
+        // The id of its tokens needs no more than that; and the rule stays in one place.
         let credentials = onence::Credentials::new("-", "-");
-        let key = onence::Client::builder(credentials).base_url(self.settings.base_url()).key();
-        key.map(|_| ()).map_err(|error| self.section.refused("", &error))
+        let id = onence::Client::builder(credentials).base_url(self.settings.base_url()).token_id();
+        id.map(|_| ()).map_err(|error| self.section.refused("", &error))
     }
 
     fn check_username(&self, settings: &OnenceSettings) -> Result<(), Problem> {

@@ -180,7 +180,7 @@ impl Inner {
         let mut nonce = [0; 16];
         rand::fill(&mut nonce).map_err(|_| Error::configuration("this machine gives no random numbers"))?;
         let keys = self.keys.load_full();
-        let name = keys.names().name([b"check".as_slice(), &nonce]);
+        let name = keys.names().name_for_a_check(&nonce);
         let sealed = keys.seal(&name, nonce.to_vec().into());
         let sealed = sealed.ok_or_else(|| Error::configuration("the keys can't seal"))?;
         let writing = Moment::now();
