@@ -134,10 +134,10 @@ fn each_change_in_the_api_shows() {
             &["tokio"],
         ),
         (
-            "transport/probe.rs",
-            "impl Probe {",
-            "impl<T> From<T> for Probe where T: rustls::client::danger::ServerCertVerifier { fn from(_: T) -> Self { loop {} } } impl Probe {",
-            &["impl<T> From<T> for probe::Probe where T: ::rustls::client::danger::ServerCertVerifier [probe]"],
+            "transport.rs",
+            "impl Default for Transport {",
+            "#[cfg(feature = \"reqwest\")] impl<T> From<T> for Transport where T: rustls::client::danger::ServerCertVerifier { fn from(_: T) -> Self { loop {} } } impl Default for Transport {",
+            &["impl<T> From<T> for Transport where T: ::rustls::client::danger::ServerCertVerifier [reqwest]"],
             &["rustls"],
         ),
         (

@@ -1,13 +1,17 @@
 //! `access-tokens doctor`: checks each step of getting a token, and reports what to do where one fails.
 
+mod probe;
 mod report;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use access_tokens::{AccessToken, ErrorKind, Identity, Obstacle, TokenEndpoint, probe::Probe};
+use access_tokens::{AccessToken, ErrorKind, Identity, Obstacle, TokenEndpoint};
 use access_tokens_config::{Checked, Config, Problem, Source, Store};
 
-use self::report::{CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, Section, Step, TLS};
+use self::{
+    probe::Probe,
+    report::{CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, Section, Step, TLS},
+};
 use crate::{
     arguments::DoctorArguments,
     config,
@@ -96,7 +100,7 @@ async fn examine(steps: &mut Section, source: &Source, checked: &Checked, began:
 
     // Without a transport, nobody knows which way a request would go.
     if let Ok(transport) = transport {
-        match get::answer(source.provider(), transport.probe(source.base_url())).await {
+        match get::answer(source.provider(), Probe::of(&transport, source.base_url())).await {
             Ok(probe) => {
                 network(steps, source, &probe)?;
                 if steps.first_failed().is_none() {
@@ -171,11 +175,11 @@ fn network(steps: &mut Section, source: &Source, probe: &Probe) -> Result<(), Fa
 
 /// The step at which the request failed, with what to do about what stands in the way.
 fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
-    let error = probe.failure()?;
+    let error = probe.answer.as_ref().err()?;
     let (name, took) = match error.obstacle() {
-        Some(Obstacle::Lookup) => (LOOKUP, probe.lookup().map(|lookup| lookup.took())),
+        Some(Obstacle::Lookup) => (LOOKUP, probe.lookup.as_ref().map(|lookup| lookup.took)),
         // Without an obstacle it is something on this machine.
-        Some(Obstacle::Connection | Obstacle::Proxy) | None => (CONNECTION, Some(probe.connecting())),
+        Some(Obstacle::Connection | Obstacle::Proxy) | None => (CONNECTION, Some(probe.connecting)),
         // The exchange decides whether a missing answer matters.
         Some(Obstacle::Answer) => return None,
         Some(_) => (TLS, None),
@@ -188,33 +192,34 @@ fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
 }
 
 fn lookup(probe: &Probe) -> Step {
-    let Some(lookup) = probe.lookup() else {
-        let why = match probe.proxy() {
+    let Some(lookup) = &probe.lookup else {
+        let why = match probe.proxy {
             Some(_) => "the proxy is given by its address",
-            None if probe.host().starts_with("localhost:") => "localhost is this machine",
+            None if probe.host.starts_with("localhost:") => "localhost is this machine",
             None => "the server is given by its address",
         };
         return Step::skipped(LOOKUP, why);
     };
-    let addresses: Vec<_> = lookup.addresses().iter().map(ToString::to_string).collect();
+    let addresses: Vec<_> = lookup.addresses.iter().map(ToString::to_string).collect();
     let (shown, more) = addresses.split_at(addresses.len().min(3));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    let whose = probe.proxy().map_or("", |_| ", the proxy");
-    Step::ok(LOOKUP, format!("{}{whose}: {}{more}", lookup.host(), shown.join(", "))).took(lookup.took())
+    let whose = if probe.proxy.is_some() { ", the proxy" } else { "" };
+    Step::ok(LOOKUP, format!("{}{whose}: {}{more}", lookup.host, shown.join(", "))).took(lookup.took)
 }
 
 fn connection(probe: &Probe) -> Step {
-    let through = probe.proxy().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
-    Step::ok(CONNECTION, format!("{}{through}", probe.host())).took(probe.connecting())
+    let through = probe.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
+    Step::ok(CONNECTION, format!("{}{through}", probe.host)).took(probe.connecting)
 }
 
 fn tls(source: &Source, probe: &Probe) -> Step {
     if source.base_url().starts_with("http:") {
         return Step::skipped(TLS, "plain http, which doesn't leave this machine");
     }
-    let Some(certificate) = probe.certificate() else { return Step::ok(TLS, "the certificate is trusted") };
-    let (days, left) = time_left(certificate.not_after());
-    let detail = format!("{} is trusted, issued by {}, {left}", certificate.subject(), certificate.issuer());
+    let certificate = probe.answer.as_ref().ok().and_then(|answer| answer.certificate.as_ref());
+    let Some(certificate) = certificate else { return Step::ok(TLS, "the certificate is trusted") };
+    let (days, left) = time_left(certificate.not_after);
+    let detail = format!("{} is trusted, issued by {}, {left}", certificate.subject, certificate.issuer);
     if days >= VERY_SOON {
         return Step::ok(TLS, detail);
     }
@@ -223,10 +228,11 @@ fn tls(source: &Source, probe: &Probe) -> Step {
 }
 
 fn clock(source: &Source, probe: &Probe) -> Step {
-    if let Some(failure) = probe.failure() {
-        return Step::skipped(CLOCK, format!("{}, so its clock isn't known", with_cause(failure)));
-    }
-    let Some(skew) = probe.skew() else { return Step::skipped(CLOCK, "the answer has no Date") };
+    let answer = match &probe.answer {
+        Ok(answer) => answer,
+        Err(failure) => return Step::skipped(CLOCK, format!("{}, so its clock isn't known", with_cause(failure))),
+    };
+    let Some(skew) = answer.skew else { return Step::skipped(CLOCK, "the answer has no Date") };
     let off = output::seconds(Duration::from_secs(skew.unsigned_abs()));
     let detail = match skew {
         0 => "as the server's".to_owned(),
@@ -246,7 +252,7 @@ fn clock(source: &Source, probe: &Probe) -> Step {
             Step::failed(CLOCK, detail, next, failure::LOCAL)
         }
     };
-    step.took(probe.answering())
+    step.took(probe.answering)
 }
 
 fn scopes(source: &Source, token: &AccessToken) -> Step {

@@ -17,8 +17,6 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-#[cfg(feature = "probe")]
-pub(crate) use self::certificate::system_time;
 pub use self::roots::root_certificates;
 pub(crate) use self::{certificate::Certificates, key::PrivateKey};
 use self::{

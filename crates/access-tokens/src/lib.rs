@@ -62,8 +62,7 @@
 //!
 //! - `encrypted-keys`: encrypted PKCS#8 and PKCS#12 bundles for an [`Identity`].
 //! - `metrics`: counters, histograms and gauges, see the module of that name.
-//! - `probe`: [`Transport`] tells how far a request gets on its way to a server, see the module of that name.
-//! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
+//! - `reqwest`: the module of that name, the way to the HTTP client, and to settings of it that [`Transport`] doesn't have.
 //! - `reqwest-middleware`, `tower`: the module `http`, a middleware and a layer that put the token on requests.
 
 mod answer;
@@ -115,8 +114,6 @@ pub use setting::Setting;
 pub use token::AccessToken;
 pub use token_id::TokenId;
 pub use transport::Transport;
-#[cfg(feature = "probe")]
-pub use transport::probe;
 
 // Its second program needs the feature.
 #[cfg(all(doctest, feature = "reqwest-middleware"))]

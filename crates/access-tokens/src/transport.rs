@@ -1,8 +1,6 @@
 //! How requests reach a token endpoint, and the rules that no setting lifts: no redirects, `https` but for loopback.
 
 mod lookup;
-#[cfg(feature = "probe")]
-pub mod probe;
 mod proxy;
 mod route;
 mod tls;
@@ -11,7 +9,7 @@ mod watch;
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use access_tokens_raw::Secret;
@@ -26,7 +24,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "reqwest")]
 use crate::caught::caught_call;
-use crate::{Error, Identity, Setting, cause::Cause, root_certificates};
+use crate::{Error, Identity, Setting, base_url::BaseUrl, cause::Cause, root_certificates};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
@@ -121,6 +119,29 @@ impl Transport {
         self.proxy.as_ref().map_or(Ok(()), |proxy| proxy::checked(proxy.expose(), "").map(|_| ()))
     }
 
+    /// The proxy on the way to `base_url`, as `host:port`: the one that is set, or else that of the environment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`, a proxy that can't be used.
+    pub fn proxy_for(&self, base_url: &str) -> Result<Option<String>, Error> {
+        let url = BaseUrl(base_url.to_owned()).checked()?;
+        Ok(self.proxy_to(&url)?.as_ref().map(route::host_and_port))
+    }
+
+    fn proxy_to(&self, url: &Url) -> Result<Option<Url>, Error> {
+        proxy::to(url, self.proxy.as_ref().map(Secret::expose))
+    }
+
+    /// See [`reqwest::get`](crate::reqwest::get).
+    #[cfg(feature = "reqwest")]
+    pub(crate) async fn get(&self, base_url: &str) -> Result<reqwest::Response, Error> {
+        self.ready()?;
+        let url = BaseUrl(base_url.to_owned()).checked()?;
+        let (client, route) = self.client(&url)?;
+        let (outcome, seen) = watched(client.get(url).send()).await;
+        outcome.map_err(|error| route.failure(&seen, error))
+    }
+
     /// What makes one way to a server another.
     pub(crate) fn route(&self) -> impl Iterator<Item = &[u8]> {
         let proxy = self.proxy.as_ref().map_or(&[][..], AsRef::as_ref);
@@ -140,11 +161,11 @@ impl Transport {
         in_runtime()
     }
 
-    /// The HTTP client for requests to `base_url`, which [`BaseUrl`](crate::base_url::BaseUrl) has checked, and the way that it takes. Settings of the
+    /// The HTTP client for requests to `base_url`, which [`BaseUrl`] has checked, and the way that it takes. Settings of the
     /// caller's own are put on top.
     pub(crate) fn client(&self, base_url: &Url) -> Result<(reqwest::Client, Route), Error> {
         let connected = MapResponseLayer::new(|connection| {
-            watch::note(|seen| seen.connected = Some(Instant::now()));
+            watch::note(|seen| seen.connected = true);
             connection
         });
         let mut builder = reqwest::Client::builder()
@@ -153,14 +174,13 @@ impl Transport {
             .timeout(self.timeout)
             .dns_resolver(Names)
             .connector_layer(connected)
-            .tls_info(cfg!(feature = "probe"))
             // What servers send that is whole, if sloppy (RFC 9112 section 5): folded lines, blanks around names.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true);
         // None but this: what the HTTP client itself takes from the environment, it doesn't check.
         builder = builder.no_proxy();
-        let proxy = proxy::to(base_url, self.proxy.as_ref().map(Secret::expose))?;
+        let proxy = self.proxy_to(base_url)?;
         if let Some(proxy) = &proxy {
             let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);

@@ -3,13 +3,12 @@
 use std::{
     error::Error as StdError,
     fmt, io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-    time::Instant,
+    net::{Ipv4Addr, UdpSocket},
 };
 
 use reqwest::dns::{Name, Resolve, Resolving};
 
-use super::watch::{Lookup, note};
+use super::watch::note;
 
 /// Looks names up as the system does, and as the HTTP client does without us.
 pub(super) struct Names;
@@ -18,16 +17,13 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
         Box::pin(async move {
-            let begun = Instant::now();
-            let set = |ended, addresses| {
-                let lookup = Lookup { host: host.clone(), begun, ended, addresses };
-                note(|seen| seen.lookup = Some(lookup));
-            };
-            set(None, Vec::new());
+            note(|seen| seen.without_address = Some(host.clone()));
             let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Vec::from_iter);
-            set(Some(Instant::now()), found.iter().flatten().map(SocketAddr::ip).collect());
             match found {
-                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as _),
+                Ok(addresses) => {
+                    note(|seen| seen.without_address = Some(host).filter(|_| addresses.is_empty()));
+                    Ok(Box::new(addresses.into_iter()) as _)
+                }
                 Err(source) => Err(NoAddress { source: lack_of_files().unwrap_or(source), name: host }.into()),
             }
         })

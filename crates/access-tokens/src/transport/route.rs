@@ -1,4 +1,4 @@
-//! The way to a server, and in words what went wrong on it: the same for an exchange, its log line and a probe.
+//! The way to a server, and in words what went wrong on it: the same for an exchange, its log line and any other request.
 
 use std::{
     io,
@@ -50,12 +50,6 @@ impl Route {
         Self { host: host_and_port(url), tls: url.scheme() == "https", proxy, connect_timeout, timeout, has_identity }
     }
 
-    /// The proxy on the way, as `host:port`.
-    #[cfg(feature = "probe")]
-    pub(super) fn proxy(&self) -> Option<&str> {
-        self.proxy.as_ref().map(|proxy| &*proxy.host)
-    }
-
     /// Where the server asked for a client certificate, what it may make of the answer.
     pub(crate) fn about_client_certificate(&self, seen: &Seen) -> Option<&'static str> {
         // A proxy that speaks TLS may have asked instead.
@@ -89,9 +83,8 @@ impl Route {
         let limit = if error.is_connect() { self.connect_timeout } else { self.timeout };
         let limit = Some(limit).filter(|_| error.is_timeout());
         let told = |otherwise: String, in_time: &dyn Fn(Duration) -> String| limit.map_or(otherwise, in_time);
-        let looked_up = seen.lookup.as_ref().filter(|lookup| lookup.addresses.is_empty());
-        let no_address = find::<NoAddress>(&error).map(|error| &error.name).or(looked_up.map(|lookup| &lookup.host));
-        let connected = seen.connected.is_some() || !(error.is_connect() || error.is_timeout());
+        let no_address = find::<NoAddress>(&error).map(|error| &error.name).or(seen.without_address.as_ref());
+        let connected = seen.connected || !(error.is_connect() || error.is_timeout());
         let mut kind = ErrorKind::Unavailable;
         let (obstacle, message) = if let Some(name) = no_address {
             let late = |limit| unreached(format!("no name server gave an address of {name} within {limit:?}"));
@@ -276,7 +269,7 @@ fn is_broken_off(error: &io::Error) -> bool {
     [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind())
 }
 
-fn host_and_port(url: &Url) -> String {
+pub(super) fn host_and_port(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -5,9 +5,7 @@
 
 use std::{
     future::Future,
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 use tokio::task::LocalKey;
@@ -15,20 +13,12 @@ use tokio::task::LocalKey;
 /// How far a request came.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    pub(super) lookup: Option<Lookup>,
-    /// When there was a connection, TLS and all.
-    pub(super) connected: Option<Instant>,
+    /// A name of which there is no address, or none yet.
+    pub(super) without_address: Option<String>,
+    /// Whether there was a connection, TLS and all.
+    pub(super) connected: bool,
     /// Whether the server, or a proxy before it that speaks TLS, asked for a client certificate.
     pub(super) certificate_requested: bool,
-}
-
-#[derive(Debug)]
-#[cfg_attr(not(feature = "probe"), expect(dead_code, reason = "a probe alone tells how long it took"))]
-pub(super) struct Lookup {
-    pub(super) host: String,
-    pub(super) begun: Instant,
-    pub(super) ended: Option<Instant>,
-    pub(super) addresses: Vec<IpAddr>,
 }
 
 /// Makes a request, and tells how far it came.
