@@ -439,7 +439,7 @@ fn ca(name: &str) -> CertificateParams {
 fn client_identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["client".to_owned()]).unwrap().signed_by(&key, authority).unwrap();
-    Identity::new(key.serialize_pem(), certificate.pem()).unwrap()
+    Identity::new(key.serialize_pem(), Some(certificate.pem().as_ref()), None).unwrap()
 }
 
 /// Sends these bytes to the first who begins to speak TLS.

@@ -43,7 +43,7 @@ fn ways(sandbox: &Sandbox) -> Result<Vec<Way>, access_tokens::Error> {
         let (way, credentials) = if let ClientAuth::Secret(secret) = &client.auth {
             ("client secret", worldline::ClientSecret::new(id, secret).into())
         } else {
-            let identity = Identity::new(sandbox.signing_key_pem(), sandbox.signing_cert_pem())?;
+            let identity = Identity::new(sandbox.signing_key_pem(), Some(sandbox.signing_cert_pem().as_ref()), None)?;
             ("client assertion", worldline::Credentials::from(ClientAssertion::new(id, identity)?))
         };
         let scopes = settings.allowed_scopes.join(" ").parse()?;

@@ -70,14 +70,12 @@ impl Material<'_> {
         let is_bundle = self.section.is_set(&pkcs12);
         let identity = if is_bundle {
             let bundle = self.content(&pkcs12);
-            let passphrase = passphrase?.unwrap_or_default();
-            Identity::from_pkcs12(bundle?.bytes(), &passphrase)
+            let passphrase = passphrase?;
+            Identity::new(bundle?.bytes(), None, passphrase.as_ref().map(|passphrase| passphrase.as_str()))
         } else {
-            let (key, certificate) = (self.content(&key), self.content(&certificate));
-            match passphrase? {
-                Some(passphrase) => Identity::new_encrypted(key?.bytes(), certificate?.bytes(), &passphrase),
-                None => Identity::new(key?.bytes(), certificate?.bytes()),
-            }
+            let (key, certificate, passphrase) = (self.content(&key), self.content(&certificate), passphrase?);
+            let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
+            Identity::new(key?.bytes(), Some(certificate?.bytes()), passphrase)
         };
         let identity = identity.map_err(|error| self.refused(under, &error))?;
         for warning in identity.warnings() {

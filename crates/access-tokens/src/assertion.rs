@@ -7,7 +7,7 @@
 //! # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 //! use access_tokens::{Identity, TokenEndpoint, assertion::{Algorithm, Audience, ClientAssertion}, worldline};
 //!
-//! let identity = Identity::new(key, certificate)?; // or Identity::read, from files
+//! let identity = Identity::new(key, Some(certificate.as_ref()), None)?; // or Identity::read, from files
 //! let credentials = ClientAssertion::new("sandbox-jwt-client", identity)?
 //!     .algorithm(Algorithm::Rs256)?
 //!     .audience(Audience::Issuer);

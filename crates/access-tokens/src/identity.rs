@@ -49,10 +49,10 @@ use crate::{Error, SecretFile, Setting};
 /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 /// use access_tokens::Identity;
 ///
-/// let identity = Identity::new(key, certificate)?;
+/// let identity = Identity::new(key, Some(certificate.as_ref()), None)?;
 /// assert_eq!(identity.key_type(), "RSA");
 ///
-/// let error = Identity::new(certificate, certificate).unwrap_err();
+/// let error = Identity::new(certificate, Some(certificate.as_ref()), None).unwrap_err();
 /// assert_eq!(error.to_string(), "the private key: it is a certificate; are key and certificate swapped?");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -66,68 +66,34 @@ struct Inner {
 }
 
 impl Identity {
-    /// Takes the key and the certificates, each in PEM or DER.
+    /// Takes the key and the certificates, each in PEM or DER; or, without certificates, a PKCS#12 bundle (`.p12`, `.pfx`), which
+    /// holds both. The passphrase is that of the key or of the bundle; where nothing is encrypted it does nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says.
-    pub fn new(key: impl AsRef<[u8]>, certificates: impl AsRef<[u8]>) -> Result<Self, Error> {
-        Self::of(&Source::KEY.of(key.as_ref()), &Source::CERTIFICATES.of(certificates.as_ref()), None)
+    pub fn new(key: impl AsRef<[u8]>, certificates: Option<&[u8]>, passphrase: Option<&str>) -> Result<Self, Error> {
+        match certificates {
+            Some(certificates) => {
+                Self::of_pair(&Source::KEY.of(key.as_ref()), &Source::CERTIFICATES.of(certificates), passphrase)
+            }
+            None => Self::of_bundle(&Source::BUNDLE.of(key.as_ref()), passphrase),
+        }
     }
 
-    /// Reads both from files; they may be one and the same.
+    /// [`new`](Self::new) with files. Key and certificates may be in one and the same.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says, and for a file that can't be read.
-    pub fn read(key: impl AsRef<Path>, certificates: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::of_files(key.as_ref(), certificates.as_ref(), None)
-    }
-
-    /// [`new`](Self::new) with a key in encrypted PKCS#8. The passphrase of a key that isn't encrypted does nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn new_encrypted(
-        key: impl AsRef<[u8]>,
-        certificates: impl AsRef<[u8]>,
-        passphrase: &str,
-    ) -> Result<Self, Error> {
-        Self::of(&Source::KEY.of(key.as_ref()), &Source::CERTIFICATES.of(certificates.as_ref()), Some(passphrase))
-    }
-
-    /// [`read`](Self::read) with a key in encrypted PKCS#8. The passphrase of a key that isn't encrypted does nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says, and for a file that can't be read.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn read_encrypted(
-        key: impl AsRef<Path>,
-        certificates: impl AsRef<Path>,
-        passphrase: &str,
-    ) -> Result<Self, Error> {
-        Self::of_files(key.as_ref(), certificates.as_ref(), Some(passphrase))
-    }
-
-    /// Takes a PKCS#12 bundle (`.p12`, `.pfx`), which holds the key and the certificates. Of several keys the one counts whose
-    /// certificate is there too. The passphrase may be empty.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn from_pkcs12(bundle: impl AsRef<[u8]>, passphrase: &str) -> Result<Self, Error> {
-        Self::of_bundle(&Source::BUNDLE.of(bundle.as_ref()), passphrase)
-    }
-
-    /// [`from_pkcs12`](Self::from_pkcs12) with a file.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says, and for a file that can't be read.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn read_pkcs12(bundle: impl AsRef<Path>, passphrase: &str) -> Result<Self, Error> {
-        let source = Source::BUNDLE.at(bundle.as_ref());
-        let file = source.read(bundle.as_ref())?;
-        let identity = Self::of_bundle(&source.of(file.bytes()), passphrase)?;
-        Ok(identity.with_warnings_of(&[&file]))
+    pub fn read(key: impl AsRef<Path>, certificates: Option<&Path>, passphrase: Option<&str>) -> Result<Self, Error> {
+        let Some(certificates) = certificates else {
+            let source = Source::BUNDLE.at(key.as_ref());
+            let file = source.read(key.as_ref())?;
+            return Ok(Self::of_bundle(&source.of(file.bytes()), passphrase)?.with_warnings_of(&[&file]));
+        };
+        let (of_key, of_certificates) = (Source::KEY.at(key.as_ref()), Source::CERTIFICATES.at(certificates));
+        let (key_file, file) = (of_key.read(key.as_ref())?, of_certificates.read(certificates)?);
+        let identity = Self::of_pair(&of_key.of(key_file.bytes()), &of_certificates.of(file.bytes()), passphrase)?;
+        Ok(identity.with_warnings_of(&[&key_file, &file]))
     }
 
     /// Of which kind the key is: `RSA`, `EC P-256`, `EC P-384` or `Ed25519`.
@@ -158,10 +124,10 @@ impl Identity {
     /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
     /// use access_tokens::Identity;
     ///
-    /// assert!(Identity::new(key, certificate)?.warnings().is_empty());
+    /// assert!(Identity::new(key, Some(certificate.as_ref()), None)?.warnings().is_empty());
     ///
     /// let request = "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n";
-    /// let identity = Identity::new(key, format!("{certificate}{request}"))?;
+    /// let identity = Identity::new(key, Some(format!("{certificate}{request}").as_ref()), None)?;
     /// assert_eq!(identity.warnings(), ["section 2 of the certificate (a certificate request) isn't used"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -174,7 +140,7 @@ impl Identity {
     /// ```
     /// # let sandbox = tokio::runtime::Runtime::new()?.block_on(access_tokens_sandbox::Sandbox::start())?;
     /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-    /// let identity = access_tokens::Identity::new(key, certificate)?;
+    /// let identity = access_tokens::Identity::new(key, Some(certificate.as_ref()), None)?;
     /// assert_eq!(identity.with_pem(|pem| pem.matches("-----BEGIN ").count()), 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -218,14 +184,7 @@ impl Identity {
         Secret::from(pem)
     }
 
-    fn of_files(key: &Path, certificates: &Path, passphrase: Option<&str>) -> Result<Self, Error> {
-        let (of_key, of_certificates) = (Source::KEY.at(key), Source::CERTIFICATES.at(certificates));
-        let (key_file, file) = (of_key.read(key)?, of_certificates.read(certificates)?);
-        let identity = Self::of(&of_key.of(key_file.bytes()), &of_certificates.of(file.bytes()), passphrase)?;
-        Ok(identity.with_warnings_of(&[&key_file, &file]))
-    }
-
-    fn of(key_named: &Named<'_>, named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
+    fn of_pair(key_named: &Named<'_>, named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
         let key_items = content::items(key_named)?;
         let (key, position) = PrivateKey::find(&key_items, key_named, passphrase)?;
         let items = content::items(named)?;
@@ -243,9 +202,14 @@ impl Identity {
     }
 
     #[cfg(feature = "encrypted-keys")]
-    fn of_bundle(named: &Named<'_>, passphrase: &str) -> Result<Self, Error> {
-        let (key, certificates, warnings) = pkcs12::read(named, passphrase)?;
+    fn of_bundle(named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
+        let (key, certificates, warnings) = pkcs12::read(named, passphrase.unwrap_or_default())?;
         Ok(Self::with_warnings(key, certificates, warnings))
+    }
+
+    #[cfg(not(feature = "encrypted-keys"))]
+    fn of_bundle(named: &Named<'_>, _: Option<&str>) -> Result<Self, Error> {
+        Err(named.error("this program can't read one; build it with the feature encrypted-keys"))
     }
 
     fn with_warnings(key: PrivateKey, certificates: Certificates, warnings: Vec<String>) -> Self {

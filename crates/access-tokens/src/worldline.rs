@@ -91,7 +91,7 @@ impl fmt::Debug for ClientSecret {
 /// # let base_url = sandbox.worldline_base_url();
 /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 ///
-/// let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, certificate)?)?;
+/// let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, Some(certificate.as_ref()), None)?)?;
 /// let realm = worldline::Realm::new("sandbox")?;
 /// let client = worldline::Client::builder(&base_url, realm, "VOP".parse()?, credentials).build()?;
 /// let token = client.exchange().await?;

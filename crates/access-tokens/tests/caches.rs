@@ -70,7 +70,8 @@ async fn assertions_of_two_keys_are_two_tenants() {
     let sandbox = Sandbox::start().await.unwrap();
     let assertion = |id: &str| {
         let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-        let assertion = ClientAssertion::new(id, Identity::new(key, certificate).unwrap()).unwrap();
+        let assertion =
+            ClientAssertion::new(id, Identity::new(key, Some(certificate.as_ref()), None).unwrap()).unwrap();
         let realm = worldline::Realm::new("sandbox").unwrap();
         let scopes = "VOP".parse().unwrap();
         worldline::Client::builder(sandbox.worldline_base_url(), realm, scopes, assertion).token_id().unwrap()

@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("token until {:?}", cache.token().await?.expires_at());
 
     // encrypted-keys
-    let identity = Identity::read_pkcs12(var("IDENTITY")?, &var("IDENTITY_PASSPHRASE")?)?;
+    let identity = Identity::read(var("IDENTITY")?, None, Some(&var("IDENTITY_PASSPHRASE")?))?;
     println!("identity of {}", identity.subject());
 
     // reqwest
