@@ -26,8 +26,9 @@ const FACADE: &str = "crates/access-tokens/src";
 const EVERYWHERE: [&str; 5] = ["alloc", "core", "http", "std", "url"];
 
 /// Crates whose items may be in this module, where the line asks for this feature.
-const IN_MODULES: [(&str, &str, &[&str]); 3] = [
+const IN_MODULES: [(&str, &str, &[&str]); 4] = [
     ("reqwest", "reqwest", &["reqwest"]),
+    ("tls", "tls", &["rustls"]),
     ("http", "reqwest-middleware", &["reqwest_middleware"]),
     ("http", "tower", &["http_body", "tower_layer", "tower_service"]),
 ];

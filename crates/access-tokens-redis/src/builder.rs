@@ -1,9 +1,10 @@
 //! The settings of a store, and all that can be told of them without connecting.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use access_tokens::{Error, Identity, Setting};
+use access_tokens::{Error, Identity, Setting, tls};
 use percent_encoding::percent_decode_str;
+use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -13,7 +14,6 @@ use crate::{
     error::configuration,
     servers::{Layout, Reach, Servers},
     store::RedisStore,
-    tls,
 };
 
 const PORT: u16 = 6379;
@@ -125,7 +125,8 @@ impl RedisStoreBuilder {
     /// ```
     pub fn build(self) -> Result<RedisStore, Error> {
         let Checked { layout, servers, login, with_tls } = self.checked()?;
-        let tls = with_tls.then(|| tls::connector(&self.roots, self.identity.as_ref())).transpose()?;
+        let tls = with_tls.then(|| tls::client_config(&self.roots, self.identity.as_ref())).transpose()?;
+        let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
         let addresses = servers.into_iter().map(|server| server.address).collect();
         Ok(RedisStore::new(self.prefix, Servers::new(Reach { layout, addresses, tls, login })))
     }

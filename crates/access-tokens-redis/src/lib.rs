@@ -33,6 +33,5 @@ mod link;
 mod script;
 mod servers;
 mod store;
-mod tls;
 
 pub use self::{builder::RedisStoreBuilder, store::RedisStore};

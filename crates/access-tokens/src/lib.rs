@@ -63,6 +63,7 @@
 //! - `encrypted-keys`: encrypted PKCS#8 and PKCS#12 bundles for an [`Identity`].
 //! - `metrics`: counters, histograms and gauges, see the module of that name.
 //! - `reqwest`: the module of that name, the way to the HTTP client, and to settings of it that [`Transport`] doesn't have.
+//! - `tls`: the module of that name, TLS as [`Transport`] sets it up, for a connection of your own.
 //! - `reqwest-middleware`, `tower`: the module `http`, a middleware and a layer that put the token on requests.
 
 mod answer;
@@ -94,6 +95,8 @@ mod setting;
 pub mod store;
 pub mod testing;
 mod text;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod token;
 mod token_id;
 mod transport;

@@ -3,7 +3,7 @@
 mod lookup;
 mod proxy;
 mod route;
-mod tls;
+pub(crate) mod tls;
 mod watch;
 
 use std::{
@@ -13,7 +13,6 @@ use std::{
 };
 
 use access_tokens_raw::Secret;
-use rustls_pki_types::CertificateDer;
 use tower::util::MapResponseLayer;
 use url::Url;
 
@@ -24,7 +23,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "reqwest")]
 use crate::caught::caught_call;
-use crate::{Error, Identity, Setting, base_url::BaseUrl, cause::Cause, root_certificates};
+use crate::{Error, Identity, Setting, base_url::BaseUrl, cause::Cause};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
@@ -81,7 +80,8 @@ impl Transport {
         Self { proxy: Some(Secret::from(url.into())), ..self }
     }
 
-    /// Trusts these certificates too: PEM, one or many, or one in DER; see [`root_certificates`].
+    /// Trusts these certificates too: PEM, one or many, or one in DER; see
+    /// [`root_certificates`](crate::root_certificates).
     #[must_use]
     pub fn add_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
@@ -185,14 +185,16 @@ impl Transport {
             let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);
         }
-        let roots = self.extra_roots()?;
-        if let Some(identity) = &self.identity {
-            identity.check_for_tls()?;
-        }
-        // A machine without root certificates will do for `http`.
         if base_url.scheme() == "https" {
-            let tls = tls::config(roots, self.identity.as_ref())?;
+            // The HTTP client's own way to set up TLS can't tell that a server asked for a certificate.
+            let mut tls = tls::config(&self.roots, self.identity.as_ref())?;
+            // HTTP/2 gains nothing for a request that comes alone.
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder = builder.tls_backend_preconfigured(tls);
+        } else {
+            // A machine without root certificates will do for `http`; what is set is to be right all the same.
+            tls::extra_roots(&self.roots)?;
+            self.identity.as_ref().map_or(Ok(()), Identity::check_for_tls)?;
         }
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
@@ -226,15 +228,6 @@ impl Transport {
         let has_identity = self.identity.is_some();
         let route = Route::new(base_url, proxy.as_ref(), self.connect_timeout, self.timeout, has_identity);
         Ok((client, route))
-    }
-
-    fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let mut extra = Vec::new();
-        for (index, roots) in self.roots.iter().enumerate() {
-            let roots = root_certificates(roots).map_err(|error| error.with_item(index))?;
-            extra.extend(roots.into_iter().map(CertificateDer::from));
-        }
-        Ok(extra)
     }
 }
 
