@@ -111,7 +111,7 @@ async fn examine(steps: &mut Section, source: &Source, checked: &Checked, began:
             Err(_) if steps.first_failed() == Some(SETTINGS) => {}
             Err(error) => {
                 let next = format!("check {}", source.setting_name("transport"));
-                steps.add(Step::failed(LOOKUP, with_cause(&error), next, failure::exit_code(&error)))?;
+                steps.add(Step::failed(LOOKUP, format!("{error:#}"), next, failure::exit_code(&error)))?;
             }
         }
     }
@@ -132,7 +132,7 @@ async fn exchange(steps: &mut Section, source: &Source) -> Result<(), Failure> {
         }
         Err(error) => {
             let says = error.description().map(|text| format!("; the provider says: {text}")).unwrap_or_default();
-            let (detail, next) = (format!("{}{says}", with_cause(&error)), failure::next(&error, source));
+            let (detail, next) = (format!("{error:#}{says}"), failure::next(&error, source));
             steps.add(Step::failed(EXCHANGE, detail, next, failure::exit_code(&error)).took(began.elapsed()))
         }
     }
@@ -186,7 +186,7 @@ fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
     };
     // Of a certificate the message says what is wrong, which the cause would repeat in another's words.
     let is_said = name == TLS && error.kind() == ErrorKind::Configuration;
-    let detail = if is_said { error.to_string() } else { with_cause(error) };
+    let detail = if is_said { error.to_string() } else { format!("{error:#}") };
     let step = Step::failed(name, detail, failure::next(error, source), failure::exit_code(error));
     Some(step.took(took))
 }
@@ -230,7 +230,7 @@ fn tls(source: &Source, probe: &Probe) -> Step {
 fn clock(source: &Source, probe: &Probe) -> Step {
     let answer = match &probe.answer {
         Ok(answer) => answer,
-        Err(failure) => return Step::skipped(CLOCK, format!("{}, so its clock isn't known", with_cause(failure))),
+        Err(failure) => return Step::skipped(CLOCK, format!("{failure:#}, so its clock isn't known")),
     };
     let Some(skew) = answer.skew else { return Step::skipped(CLOCK, "the answer has no Date") };
     let off = output::seconds(Duration::from_secs(skew.unsigned_abs()));
@@ -279,7 +279,7 @@ async fn check_store(store: &Store) -> Step {
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) => {
             let next = "check that the store runs, and store.urls (with TLS also store.roots and store.identity); if \
                         it is only slow, raise store.timeout. Until then each instance makes its own exchanges";
-            Step::warning(STORE, format!("{servers}: {}", with_cause(&error)), next)
+            Step::warning(STORE, format!("{servers}: {error:#}"), next)
         }
         Err(error) => {
             let next = "check store.urls, store.mode, store.username and store.password, and what the user may do \
@@ -307,11 +307,6 @@ fn in_effect(source: &Source) -> String {
     let scopes = source.scopes();
     let scopes = if scopes.is_empty() { String::new() } else { format!(", for {scopes}") };
     format!("{} at {}{scopes}", provider::name(source.provider()), source.base_url())
-}
-
-/// An error with its innermost cause, which is the one that says why.
-fn with_cause(error: &access_tokens::Error) -> String {
-    error.cause().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// The days until a certificate expires, also in words.

@@ -12,7 +12,7 @@ use access_tokens::Setting;
 
 use crate::{
     environment::Environment,
-    error::{Origin, Problem, parent, text, within},
+    error::{Origin, Problem, parent, within},
     reference::{Place, Reference},
     schema,
     settings::Span,
@@ -106,7 +106,7 @@ impl Section {
 
     /// An error of the facade, at the setting within `under` that it is about, with the path of the file that holds it.
     pub(crate) fn refused(&self, under: &str, error: &access_tokens::Error) -> Problem {
-        let Some(setting) = error.setting() else { return self.problem(under, text(error)) };
+        let Some(setting) = error.setting() else { return self.problem(under, format!("{error:#}")) };
         let mut key = within(under, setting.key());
         // A bundle is in the flat variable of a key too, and a passphrase that isn't set belongs to either.
         if matches!(setting, Setting::Pkcs12 | Setting::Passphrase) && !self.is_set(&key) {
@@ -115,7 +115,7 @@ impl Section {
         }
         let item = error.item().map(|item| format!("{key}[{item}]")).filter(|key| self.is_set(key));
         let key = item.unwrap_or(key);
-        self.problem(&key, self.with_path(&key, text(error)))
+        self.problem(&key, self.with_path(&key, format!("{error:#}")))
     }
 
     /// A message with the path in front if the setting at `key` refers to a file whose path may be shown.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     checked::Checked,
-    error::{Error, Problem, text},
+    error::{Error, Problem},
     material::Material,
     section::Section,
     settings::{StoreMode, StoreSettings, StoreUrl},
@@ -121,7 +121,7 @@ impl Inner {
         let material = self.section.material();
         let shared = SharedStore::builder(self.redis(&material)?, self.key_ring(&material)?);
         let shared = shared.timeout(self.settings.timeout.0).build();
-        let shared = shared.map_err(|error| self.section.problem("timeout", text(&error)))?;
+        let shared = shared.map_err(|error| self.section.problem("timeout", format!("{error:#}")))?;
         let files = self.section.files(&KEYS);
         if !files.is_empty() {
             // Not the handle itself, which has the files watched for as long as it is there.
