@@ -93,7 +93,7 @@ async fn rejections_say_whose_move_it_is() {
     };
     let wrong = onence::Credentials::new("sandbox@1nce.example", "wrong");
     let wrong = onence::Client::builder(wrong).base_url(sandbox.onence_base_url()).build().unwrap();
-    let identity = Identity::new(sandbox.signing_key_pem(), sandbox.signing_cert_pem()).unwrap();
+    let identity = Identity::new(sandbox.signing_key_pem(), Some(sandbox.signing_cert_pem().as_ref()), None).unwrap();
     let stranger = ClientAssertion::new("sandbox-client", identity);
     type Case<'a> = (Box<dyn TokenEndpoint>, ErrorKind, u16, Option<&'a str>);
     let cases: Vec<Case> = vec![
@@ -183,7 +183,7 @@ fn with_assertion(sandbox: &Sandbox) -> Box<dyn TokenEndpoint> {
 }
 
 fn assertion(sandbox: &Sandbox) -> ClientAssertion {
-    let identity = Identity::new(sandbox.signing_key_pem(), sandbox.signing_cert_pem()).unwrap();
+    let identity = Identity::new(sandbox.signing_key_pem(), Some(sandbox.signing_cert_pem().as_ref()), None).unwrap();
     ClientAssertion::new("sandbox-jwt-client", identity).unwrap()
 }
 

@@ -93,7 +93,7 @@ async fn our_assertion_differs_from_the_example_as_the_ledger_says() {
     let (example_header, example_claims) = decoded(example.as_str().unwrap());
 
     let keys = Sandbox::start().await.unwrap();
-    let identity = Identity::new(keys.signing_key_pem(), keys.signing_cert_pem()).unwrap();
+    let identity = Identity::new(keys.signing_key_pem(), Some(keys.signing_cert_pem().as_ref()), None).unwrap();
     let credentials = ClientAssertion::new("5734699", identity).unwrap();
     let server = Server::answering(json(500, "")).await;
     let client = server.worldline_with(credentials);

@@ -49,7 +49,7 @@ async fn nothing_shows_a_secret() {
     let log = Log::install();
     let keys = Sandbox::start().await.unwrap();
     let key = keys.signing_key_pem();
-    let identity = Identity::new(key, keys.signing_cert_pem()).unwrap();
+    let identity = Identity::new(key, Some(keys.signing_cert_pem().as_ref()), None).unwrap();
     let assertion = || ClientAssertion::new("planted-client", identity.clone()).unwrap();
     let mut shown = String::new();
 
@@ -83,7 +83,7 @@ async fn nothing_shows_a_secret() {
     let refused = onence::Client::builder(onence::Credentials::new(USERNAME, PASSWORD))
         .base_url(format!("https://user:{PASSWORD}@api.example"));
     write!(shown, "{nobody:?} {refused:?}").unwrap();
-    write!(shown, "{:?}", nobody.key()).unwrap();
+    write!(shown, "{:?}", nobody.token_id()).unwrap();
     show_chain(&nobody.build().unwrap().exchange().await.unwrap_err(), &mut shown);
     show_configuration(key, keys.signing_cert_pem(), &mut shown);
     let decrypted = show_encrypted(&mut shown).await;
@@ -210,14 +210,14 @@ fn show_chain(error: &Error, shown: &mut String) {
 fn show_configuration(key: &str, certificate: &str, shown: &mut String) {
     let transport = Transport::new()
         .proxy(format!("http://user:{PASSWORD}@proxy.example:3128"))
-        .identity(Identity::new(key, certificate).unwrap())
+        .identity(Identity::new(key, Some(certificate.as_ref()), None).unwrap())
         .add_roots_pem(certificate);
     write!(shown, "{transport:?} {:?}", onence::Credentials::new(USERNAME, PASSWORD)).unwrap();
     write!(shown, "{:?}", worldline::ClientSecret::new("id", CLIENT_SECRET)).unwrap();
-    let assertion = ClientAssertion::new("id", Identity::new(key, certificate).unwrap()).unwrap();
+    let assertion = ClientAssertion::new("id", Identity::new(key, Some(certificate.as_ref()), None).unwrap()).unwrap();
     write!(shown, "{:?} {assertion:?}", worldline::Credentials::from(assertion.clone())).unwrap();
     for (key, certificate) in [(certificate, key), (key, key), (&key[..key.len() / 2], certificate)] {
-        show_chain(&Identity::new(key, certificate).unwrap_err(), shown);
+        show_chain(&Identity::new(key, Some(certificate.as_ref()), None).unwrap_err(), shown);
     }
     for (username, password) in [("a:b", PASSWORD), ("a", "open sesame: planted-password\n"), ("", PASSWORD)] {
         let credentials = onence::Credentials::new(username, password);
@@ -249,9 +249,9 @@ async fn show_encrypted(shown: &mut String) -> Vec<String> {
         let whole = fixture(name);
         for content in [&whole[..], &whole[..whole.len() - 40]] {
             let identity = if name.ends_with("p12") {
-                Identity::from_pkcs12(content, passphrase)
+                Identity::new(content, None, Some(passphrase))
             } else {
-                Identity::new_encrypted(content, &certificate, passphrase)
+                Identity::new(content, Some(certificate.as_ref()), Some(passphrase))
             };
             write!(shown, "{identity:?} {identity:#?}").unwrap();
             let Ok(identity) = identity.map_err(|error| show_chain(&error, shown)) else { continue };

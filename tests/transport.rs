@@ -12,12 +12,12 @@ mod support;
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use access_tokens::{
     Error, ErrorKind, Identity, Obstacle, RotatingEndpoint, TokenCache, TokenEndpoint, Transport, onence,
-    reqwest::Configure,
+    reqwest::{Configure, get},
 };
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -138,17 +138,11 @@ async fn a_server_that_takes_its_time_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_probe_goes_the_way_of_an_exchange_and_says_what_stands_in_it() {
+async fn a_request_of_a_users_goes_the_way_of_an_exchange_and_fails_in_its_words() {
     let authority = authority();
     let url = tls_server(&authority, false).await;
     let trusting = || direct().add_roots_pem(authority.pem());
-    let probe = trusting().probe(&url).await.unwrap();
-    assert_eq!((probe.status(), probe.host()), (Some(200), url.trim_start_matches("https://")));
-    let certificate = probe.certificate().unwrap();
-    assert!(certificate.not_after() > SystemTime::now());
-    assert_eq!([certificate.subject(), certificate.issuer()], ["CN=rcgen self signed cert", "CN=authority"]);
-    let lookup = probe.lookup().unwrap();
-    assert!(lookup.host() == "localhost" && !lookup.addresses().is_empty());
+    assert_eq!(get(&trusting(), &url).await.unwrap().status(), 200);
 
     let mutual = tls_server(&authority, true).await;
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -157,6 +151,8 @@ async fn a_probe_goes_the_way_of_an_exchange_and_says_what_stands_in_it() {
     let short = |transport: Transport| transport.timeout(Duration::from_millis(300));
     let by_address = url.replace("localhost", "127.0.0.1");
     let behind = Transport::new().proxy(format!("http://planted:planted@{nobody}"));
+    assert_eq!(behind.proxy_for(&url).unwrap(), Some(nobody.to_string()));
+    assert_eq!(behind.proxy_for("http://localhost:1").unwrap(), None);
     let cases = [
         (direct(), url.clone(), Obstacle::UnknownIssuer, ErrorKind::Configuration),
         (trusting(), by_address, Obstacle::WrongName, ErrorKind::Configuration),
@@ -167,24 +163,22 @@ async fn a_probe_goes_the_way_of_an_exchange_and_says_what_stands_in_it() {
         (short(direct()), format!("http://{}", silent.0), Obstacle::Answer, ErrorKind::Unavailable),
     ];
     for (transport, url, obstacle, kind) in cases {
-        let probe = transport.probe(&url).await.unwrap();
-        let failure = probe.failure().unwrap();
-        assert_eq!((failure.obstacle(), failure.kind()), (Some(obstacle), kind), "{probe:?}");
-        assert!(probe.status().is_none() && !format!("{probe:?}").contains("planted"), "{probe:?}");
+        let failure = get(&transport, &url).await.unwrap_err();
+        assert_eq!((failure.obstacle(), failure.kind()), (Some(obstacle), kind), "{failure:?}");
+        assert!(!format!("{failure:?}").contains("planted"), "{failure:?}");
     }
-    let refused = Transport::new().probe("http://api.example").await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Configuration);
+    let refused = get(&Transport::new(), "http://api.example").await.unwrap_err();
+    assert_eq!((refused.kind(), refused.obstacle()), (ErrorKind::Configuration, None));
 }
 
-/// Its request carries nothing that an exchange would prove itself with.
+/// It carries nothing that an exchange would prove itself with.
 #[tokio::test]
-async fn a_probe_goes_through_the_proxy_and_sends_no_credentials() {
+async fn a_request_of_a_users_goes_through_the_proxy_and_sends_no_credentials() {
     let authority = authority();
     let url = tls_server(&authority, false).await;
     let (proxy, asked) = proxy().await;
     let transport = Transport::new().add_roots_pem(authority.pem()).proxy(&proxy);
-    let probe = transport.probe(&url).await.unwrap();
-    assert_eq!((probe.status(), probe.proxy()), (Some(200), Some(proxy.trim_start_matches("http://"))));
+    assert_eq!(get(&transport, &url).await.unwrap().status(), 200);
     assert!(asked.lock().unwrap().join("").starts_with("CONNECT "));
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -197,7 +191,7 @@ async fn a_probe_goes_through_the_proxy_and_sends_no_credentials() {
         connection.write_all(redirect).await.unwrap();
         String::from_utf8_lossy(&request[..read]).to_lowercase()
     });
-    assert_eq!(Transport::new().probe(&url).await.unwrap().status(), Some(307), "which isn't followed");
+    assert_eq!(get(&Transport::new(), &url).await.unwrap().status(), 307, "which isn't followed");
     let request = server.await.unwrap();
     assert!(request.starts_with("get /auth http/1.1\r\n") && !request.contains("authorization"), "{request}");
 }
@@ -259,8 +253,8 @@ async fn a_tls_failure_that_lasts_is_a_matter_of_configuration() {
             "{text}"
         );
         assert!(text.starts_with(&format!("the certificate of {host} ")) && text.contains(message), "{text}");
-        // A probe says it in the same words.
-        assert_eq!(transport().probe(&url).await.unwrap().failure().unwrap().to_string(), text);
+        // A request of a user's says it in the same words.
+        assert_eq!(get(&transport(), &url).await.unwrap_err().to_string(), text);
     }
 
     // As servers answer that know nothing newer than TLS 1.1, or no TLS at all.
@@ -416,16 +410,6 @@ async fn a_document_that_is_whole_when_tls_breaks_is_whole() {
     assert_eq!(secret(&url, trusting()).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
-#[tokio::test]
-async fn a_probe_takes_the_date_of_a_stored_answer_for_no_clock() {
-    let old = "date: Sat, 21 Nov 2020 12:00:00 GMT";
-    for (headers, is_known) in [(&[old][..], true), (&[old, "age: 60"], false)] {
-        let server = support::Server::answering(support::answer(404, headers, "")).await;
-        let probe = Transport::new().probe(&server.url).await.unwrap();
-        assert_eq!((probe.status(), probe.skew().is_some()), (Some(404), is_known));
-    }
-}
-
 /// Past whatever proxy the environment names.
 fn direct() -> Transport {
     Transport::new().configure(|builder| builder.no_proxy())
@@ -455,7 +439,7 @@ fn ca(name: &str) -> CertificateParams {
 fn client_identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["client".to_owned()]).unwrap().signed_by(&key, authority).unwrap();
-    Identity::new(key.serialize_pem(), certificate.pem()).unwrap()
+    Identity::new(key.serialize_pem(), Some(certificate.pem().as_ref()), None).unwrap()
 }
 
 /// Sends these bytes to the first who begins to speak TLS.

@@ -35,7 +35,7 @@ async fn worldline_client_secret() {
 #[tokio::test]
 async fn worldline_client_assertion() {
     let keys = Sandbox::start().await.unwrap();
-    let identity = Identity::new(keys.signing_key_pem(), keys.signing_cert_pem()).unwrap();
+    let identity = Identity::new(keys.signing_key_pem(), Some(keys.signing_cert_pem().as_ref()), None).unwrap();
     let credentials = ClientAssertion::new("Worldline-000021", identity).unwrap();
     let server = Server::answering(token_response(serde_json::json!({}))).await;
     server.worldline_with(credentials).exchange().await.unwrap();

@@ -259,7 +259,7 @@ fn every_feature_does_something(mut program: Command, sandbox: &Sandbox) {
     ]));
     let (first, others) = said.split_once('\n').unwrap();
     assert!(first.starts_with("token until Some("), "{said}");
-    assert_eq!(others, "identity of O=Test keys, CN=p256\nprobe Some(404)\nmiddleware 200 OK\nlayer 200 OK\n");
+    assert_eq!(others, "identity of O=Test keys, CN=p256\nanswer 404 Not Found\nmiddleware 200 OK\nlayer 200 OK\n");
 }
 
 async fn the_service_serves(mut program: Command, sandbox: &Sandbox) {

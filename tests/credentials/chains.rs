@@ -58,7 +58,7 @@ fn of_several_certificates_for_one_key_the_valid_one_that_ends_last_counts() {
     ];
     for (certificates, counts) in cases {
         let file: String = certificates.iter().map(|pem| pem.as_str()).collect();
-        assert_eq!(Identity::new(key.serialize_pem(), file).unwrap().subject(), counts);
+        assert_eq!(Identity::new(key.serialize_pem(), Some(file.as_ref()), None).unwrap().subject(), counts);
     }
 }
 
@@ -70,7 +70,7 @@ async fn of_two_issuers_of_one_name_the_one_whose_key_signed_is_taken() {
     let leaf = issued(valid("client", -1, 300), &key, &second);
     for issuers in [[&first, &second], [&second, &first]] {
         let file = [leaf.pem(), issuers[0].pem(), issuers[1].pem()].concat();
-        let identity = Identity::new(key.serialize_pem(), file).unwrap();
+        let identity = Identity::new(key.serialize_pem(), Some(file.as_ref()), None).unwrap();
         let credentials = ClientAssertion::new(CLIENT, identity).unwrap().x509([X509Header::X5c]);
         let bank = Bank::knowing([("client".to_owned(), leaf.der().to_vec())].into()).await;
         let (outcome, assertion) = bank.ask(credentials).await;
@@ -101,7 +101,8 @@ async fn of_the_certificates_of_a_signer_the_first_is_its_keys() {
 fn what_follows_a_certificate_in_der_is_refused() {
     let key = KeyPair::generate().unwrap();
     let der = params("client").self_signed(&key).unwrap().der().to_vec();
-    Identity::new(key.serialize_pem(), &der).unwrap();
-    let error = Identity::new(key.serialize_pem(), [&der[..], &der].concat()).unwrap_err().to_string();
+    Identity::new(key.serialize_pem(), Some(der.as_ref()), None).unwrap();
+    let error =
+        Identity::new(key.serialize_pem(), Some([&der[..], &der].concat().as_ref()), None).unwrap_err().to_string();
     assert!(error.contains("something follows the certificate"), "{error}");
 }

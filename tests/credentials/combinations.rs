@@ -64,7 +64,7 @@ async fn openssl_verifies_nothing_that_was_changed() {
     for kind in &KINDS {
         let key = keys::fixtures().join(format!("{}.pkcs8.pem", kind.name));
         let certificate = keys::fixtures().join(kind.certificate());
-        let identity = Identity::read(key, &certificate).unwrap();
+        let identity = Identity::read(key, Some(certificate.as_ref()), None).unwrap();
         let key = openssl::public_key(&certificate);
         for algorithm in kind.algorithms {
             proofs.ask(kind, ("", &identity), *algorithm, &KeyId::default(), Audience::default()).await;

@@ -50,7 +50,7 @@ async fn sign_twice(left: Duration) {
     params.not_after = (SystemTime::now() + left).into();
     let certificate = params.self_signed(&key).unwrap();
     let bank = Bank::knowing([("ending".to_owned(), certificate.der().to_vec())].into()).await;
-    let identity = Identity::new(key.serialize_pem(), certificate.pem()).unwrap();
+    let identity = Identity::new(key.serialize_pem(), Some(certificate.pem().as_ref()), None).unwrap();
     let client = bank.client(ClientAssertion::new(CLIENT, identity).unwrap());
     client.exchange().await.unwrap();
     client.exchange().await.unwrap();

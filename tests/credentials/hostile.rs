@@ -29,15 +29,15 @@ fn no_damage_to_a_file_is_a_panic_or_takes_long() {
             let begun = Instant::now();
             let outcomes: [Result<Identity, Error>; 3] = if name.contains("certificate") || name.contains("ing.pem") {
                 [
-                    Identity::new(fixture("rsa.pkcs8.pem"), &damaged),
-                    Identity::new(&damaged, &damaged),
-                    Identity::from_pkcs12(&damaged, PASSPHRASE),
+                    Identity::new(fixture("rsa.pkcs8.pem"), Some(damaged.as_ref()), None),
+                    Identity::new(&damaged, Some(damaged.as_ref()), None),
+                    Identity::new(&damaged, None, Some(PASSPHRASE)),
                 ]
             } else {
                 [
-                    Identity::new(&damaged, &certificate),
-                    Identity::new_encrypted(&damaged, &certificate, PASSPHRASE),
-                    Identity::from_pkcs12(&damaged, PASSPHRASE),
+                    Identity::new(&damaged, Some(certificate.as_ref()), None),
+                    Identity::new(&damaged, Some(certificate.as_ref()), Some(PASSPHRASE)),
+                    Identity::new(&damaged, None, Some(PASSPHRASE)),
                 ]
             };
             assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {damaged:02x?}");
@@ -81,9 +81,9 @@ fn no_damage_to_other_material_is_a_panic_or_takes_long() {
             let begun = Instant::now();
             count(root_certificates(&damaged).map(|_| ()));
             count(SigningKey::new(&damaged, Some("secret1")).map(|_| ()));
-            count(Identity::new(&damaged, &damaged).map(|_| ()));
-            count(Identity::from_pkcs12(&damaged, "secret1").map(|_| ()));
-            count(Identity::from_pkcs12(&damaged, "").map(|_| ()));
+            count(Identity::new(&damaged, Some(damaged.as_ref()), None).map(|_| ()));
+            count(Identity::new(&damaged, None, Some("secret1")).map(|_| ()));
+            count(Identity::new(&damaged, None, Some("")).map(|_| ()));
             assert!(begun.elapsed() < Duration::from_secs(20), "{}: {damaged:02x?}", path.display());
         }
     }

@@ -90,14 +90,17 @@ impl Kind {
             let certificate = folder.join(self.certificate()).with_extension(&form[form.len() - 3..]);
             let bytes = |path: &Path| std::fs::read(path).unwrap();
             let both = if form.ends_with("p12") {
-                [Identity::from_pkcs12(bytes(&key), PASSPHRASE), Identity::read_pkcs12(&key, PASSPHRASE)]
+                [Identity::new(bytes(&key), None, Some(PASSPHRASE)), Identity::read(&key, None, Some(PASSPHRASE))]
             } else if form.starts_with("pkcs8-") {
                 [
-                    Identity::new_encrypted(bytes(&key), bytes(&certificate), PASSPHRASE),
-                    Identity::read_encrypted(&key, &certificate, PASSPHRASE),
+                    Identity::new(bytes(&key), Some(bytes(&certificate).as_ref()), Some(PASSPHRASE)),
+                    Identity::read(&key, Some(certificate.as_ref()), Some(PASSPHRASE)),
                 ]
             } else {
-                [Identity::new(bytes(&key), bytes(&certificate)), Identity::read(&key, &certificate)]
+                [
+                    Identity::new(bytes(&key), Some(bytes(&certificate).as_ref()), None),
+                    Identity::read(&key, Some(certificate.as_ref()), None),
+                ]
             };
             for (source, identity) in ["bytes", "files"].into_iter().zip(both) {
                 let what = format!("{} {form} from {source}", self.name);

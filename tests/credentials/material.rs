@@ -76,14 +76,14 @@ fn pem_is_read_as_editors_and_environment_variables_hold_it() {
         let forms: Vec<_> = ["pkcs8", "pkcs1", "sec1"].map(|form| format!("{}.{form}.pem", kind.name)).into();
         for form in forms.iter().filter(|form| crate::keys::fixtures().join(form).exists()) {
             for (variant, key) in variants(&text(fixture(form))) {
-                let identity = Identity::new(key, fixture(&kind.certificate()));
+                let identity = Identity::new(key, Some(fixture(&kind.certificate()).as_ref()), None);
                 let identity = identity.unwrap_or_else(|e| panic!("{form}, {variant}: {e}"));
                 assert_eq!(identity.key_type(), kind.key_type);
             }
         }
     }
     for (variant, certificates) in variants(&chain()) {
-        let identity = Identity::new(fixture("p384.pkcs8.pem"), &certificates);
+        let identity = Identity::new(fixture("p384.pkcs8.pem"), Some(certificates.as_ref()), None);
         let identity = identity.unwrap_or_else(|e| panic!("{variant}: {e}"));
         assert_eq!((sections(&identity), identity.warnings().len()), (4, 0), "{variant}");
         assert_eq!(root_certificates(certificates.as_bytes()).unwrap(), roots, "{variant}");
@@ -91,15 +91,15 @@ fn pem_is_read_as_editors_and_environment_variables_hold_it() {
     }
     // Key and chain in one text, as both.
     for (variant, both) in variants(&(text(fixture("p384.sec1.pem")) + &chain())) {
-        let identity = Identity::new(&both, &both).unwrap_or_else(|e| panic!("{variant}: {e}"));
+        let identity = Identity::new(&both, Some(both.as_ref()), None).unwrap_or_else(|e| panic!("{variant}: {e}"));
         assert_eq!((sections(&identity), identity.warnings().len()), (4, 0), "{variant}");
     }
     for (variant, key) in variants(&text(fixture("p384.pkcs8-aes.pem"))) {
-        let identity = Identity::new_encrypted(key, chain(), PASSPHRASE);
+        let identity = Identity::new(key, Some(chain().as_ref()), Some(PASSPHRASE));
         assert_eq!(sections(&identity.unwrap_or_else(|e| panic!("{variant}: {e}"))), 4);
     }
     for (variant, bundle) in variants(&pem("PKCS12", &fixture("p384.modern.p12"))) {
-        let identity = Identity::from_pkcs12(bundle, PASSPHRASE);
+        let identity = Identity::new(bundle, None, Some(PASSPHRASE));
         assert_eq!(sections(&identity.unwrap_or_else(|e| panic!("{variant}: {e}"))), 4);
     }
 }
@@ -116,11 +116,11 @@ fn der_may_have_a_byte_order_mark_before_it_and_blanks_behind_it() {
             for form in ["pkcs8.der", "pkcs1.der", "sec1.der", "pkcs8-aes.der"] {
                 let name = format!("{}.{form}", kind.name);
                 if crate::keys::fixtures().join(&name).exists() {
-                    let identity = Identity::new_encrypted(padded(fixture(&name)), &certificate, PASSPHRASE);
+                    let identity = Identity::new(padded(fixture(&name)), Some(certificate.as_ref()), Some(PASSPHRASE));
                     let identity = identity.unwrap_or_else(|e| panic!("{name} {before:?} {behind:?}: {e}"));
                     assert_eq!((sections(&identity), identity.warnings().len()), (2, 0));
                     let in_pem = pem("PRIVATE KEY", &padded(fixture(&name))[before.len()..]);
-                    Identity::new_encrypted(in_pem, &certificate, PASSPHRASE).unwrap();
+                    Identity::new(in_pem, Some(certificate.as_ref()), Some(PASSPHRASE)).unwrap();
                 }
             }
         }
@@ -129,7 +129,7 @@ fn der_may_have_a_byte_order_mark_before_it_and_blanks_behind_it() {
         for (bundle, passphrase) in
             [(fixture("p384.modern.p12"), PASSPHRASE), (other("outer-ber.p12"), OTHER_PASSPHRASE)]
         {
-            let identity = Identity::from_pkcs12(padded(bundle), passphrase);
+            let identity = Identity::new(padded(bundle), None, Some(passphrase));
             identity.unwrap_or_else(|e| panic!("{before:?} {behind:?}: {e}"));
         }
     }
@@ -167,22 +167,26 @@ fn the_content_of_a_section_counts_and_not_its_label() {
                 continue;
             }
             for label in labels {
-                let identity = Identity::new_encrypted(pem(label, &fixture(&name)), certified(kind), PASSPHRASE);
+                let identity =
+                    Identity::new(pem(label, &fixture(&name)), Some(certified(kind).as_ref()), Some(PASSPHRASE));
                 let identity = identity.unwrap_or_else(|e| panic!("{name} as {label}: {e}"));
                 assert_eq!(identity.key_type(), kind.key_type);
                 transport(Transport::new().identity(identity)).unwrap();
             }
         }
         let certificate = der(&fixture(&kind.certificate()));
-        let identity =
-            Identity::new(fixture(&format!("{}.pkcs8.pem", kind.name)), pem("X509 CERTIFICATE", &certificate));
+        let identity = Identity::new(
+            fixture(&format!("{}.pkcs8.pem", kind.name)),
+            Some(pem("X509 CERTIFICATE", &certificate).as_ref()),
+            None,
+        );
         assert_eq!(sections(&identity.unwrap()), 2);
         assert_eq!(root_certificates(pem("X509 CERTIFICATE", &certificate).as_bytes()).unwrap(), [certificate]);
     }
     for key in
         [without_null(fixture("rsa.pkcs8.der")), pem("PRIVATE KEY", &without_null(fixture("rsa.pkcs8.der"))).into()]
     {
-        let identity = Identity::new(key, certified(&KINDS[0])).unwrap();
+        let identity = Identity::new(key, Some(certified(&KINDS[0]).as_ref()), None).unwrap();
         assert_eq!(identity.key_type(), "RSA");
         transport(Transport::new().identity(identity)).unwrap();
     }
@@ -191,7 +195,7 @@ fn the_content_of_a_section_counts_and_not_its_label() {
 #[test]
 fn a_client_certificate_that_tls_cant_use_is_named() {
     let (key, certificate) = ("p256.pkcs8.pem", "p256.certificate.pem");
-    let identity = Identity::new(fixture(key), fixture(certificate)).unwrap();
+    let identity = Identity::new(fixture(key), Some(fixture(certificate).as_ref()), None).unwrap();
     let error = transport(Transport::new().identity(identity)).unwrap_err();
     let message =
         "the certificate: TLS can't use it (O=Test keys, CN=p256): its X.509 version isn't 3; ask for one of version 3";
@@ -252,7 +256,7 @@ fn what_isnt_used_is_warned_of_by_its_place() {
         ),
     ];
     for (position, (key, certificates, warnings)) in cases.into_iter().enumerate() {
-        let (identity, log) = crate::ends::logged(|| Identity::new(key, certificates));
+        let (identity, log) = crate::ends::logged(|| Identity::new(key, Some(certificates.as_ref()), None));
         assert_eq!(identity.unwrap().warnings(), warnings, "{position}");
         assert_eq!(log.lines().count(), warnings.len(), "{log}");
         assert!(warnings.iter().all(|warning| log.contains(warning.as_str())), "{log}");
@@ -263,12 +267,15 @@ fn what_isnt_used_is_warned_of_by_its_place() {
     std::fs::write(&key, &p384).unwrap();
     std::fs::write(&certificate, chain() + &stranger).unwrap();
     let place = certificate.display().to_string();
-    assert_eq!(Identity::read(&key, &certificate).unwrap().warnings(), [not_in_chain(4, &place, rsa)]);
+    assert_eq!(
+        Identity::read(&key, Some(certificate.as_ref()), None).unwrap().warnings(),
+        [not_in_chain(4, &place, rsa)]
+    );
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o666)).unwrap();
-        let identity = Identity::read(&key, &certificate).unwrap();
+        let identity = Identity::read(&key, Some(certificate.as_ref()), None).unwrap();
         assert_eq!(identity.warnings().len(), 2, "{:?}", identity.warnings());
         assert!(identity.warnings()[1].contains("can be written by every user"));
     }
@@ -331,7 +338,7 @@ fn a_section_that_is_broken_is_refused_by_its_place_and_never_skipped() {
         ),
     ];
     for (case, certificates, expected) in cases {
-        let of_certificate = Identity::new(fixture("p384.pkcs8.pem"), &certificates).unwrap_err();
+        let of_certificate = Identity::new(fixture("p384.pkcs8.pem"), Some(certificates.as_ref()), None).unwrap_err();
         let message = expected.replace("[WHAT]", "the certificate");
         assert_eq!(of_certificate.to_string(), format!("the certificate: {message}"), "{case}");
         assert_eq!(of_certificate.setting(), Some(Setting::Certificate));
@@ -344,7 +351,7 @@ fn a_section_that_is_broken_is_refused_by_its_place_and_never_skipped() {
     for (from, to) in [("-----END PRIVATE KEY-----", ""), ("END PRIVATE", "END PUBLIC"), ("MI", "M!")] {
         for rest in [String::new(), chain()] {
             let key = text(fixture("p384.pkcs8.pem")).replacen(from, to, 1);
-            let error = Identity::new(key + &rest, chain()).unwrap_err();
+            let error = Identity::new(key + &rest, Some(chain().as_ref()), None).unwrap_err();
             assert!(
                 error.to_string().starts_with("the private key: its PEM is damaged or cut off: section 1"),
                 "{error}"
@@ -362,12 +369,15 @@ fn a_section_that_is_broken_is_refused_by_its_place_and_never_skipped() {
         key.replacen("PRIVATE KEY", secret, 1),
         format!("-----BEGIN {secret}-----\nAAAA\n-----END {secret}-----\n"),
     ] {
-        for error in [Identity::new(&damaged, chain()), Identity::new(&key, &damaged)].map(Result::unwrap_err) {
+        for error in
+            [Identity::new(&damaged, Some(chain().as_ref()), None), Identity::new(&key, Some(damaged.as_ref()), None)]
+                .map(Result::unwrap_err)
+        {
             assert!(!format!("{error} {error:?}").contains(&secret[..12]), "{error}");
         }
     }
     let two = [fixture("p384.pkcs8.pem"), fixture("p256.pkcs8.pem")].concat();
-    let error = Identity::new(two, chain()).unwrap_err().to_string();
+    let error = Identity::new(two, Some(chain().as_ref()), None).unwrap_err().to_string();
     let expected =
         "the private key: it holds more than one private key (a further one is section 2); leave only the one to use";
     assert_eq!(error, expected);
@@ -417,16 +427,17 @@ fn roots_that_arent_certificates_or_cant_be_used_are_refused_by_their_number() {
 #[test]
 fn bundles_in_ber_and_with_pbmac1_are_read() {
     for name in ["outer-ber.p12", "inner-ber.p12", "pbmac1.p12"] {
-        let identity = Identity::from_pkcs12(other(name), OTHER_PASSPHRASE).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let identity =
+            Identity::new(other(name), None, Some(OTHER_PASSPHRASE)).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!((identity.key_type(), sections(&identity)), ("EC P-256", 2));
-        let error = Identity::from_pkcs12(other(name), "wrong").unwrap_err();
+        let error = Identity::new(other(name), None, Some("wrong")).unwrap_err();
         assert_eq!(error.to_string(), "the PKCS#12 bundle: the passphrase doesn't open it; check it", "{name}");
         assert_eq!(error.setting(), Some(Setting::Passphrase));
-        let error = Identity::from_pkcs12(other(name), "").unwrap_err();
+        let error = Identity::new(other(name), None, Some("")).unwrap_err();
         let message = "the PKCS#12 bundle: it is encrypted, and no passphrase is set; set its passphrase";
         assert_eq!(error.to_string(), message, "{name}");
         let cut_off = &other(name)[..500];
-        let error = Identity::from_pkcs12(cut_off, OTHER_PASSPHRASE).unwrap_err().to_string();
+        let error = Identity::new(cut_off, None, Some(OTHER_PASSPHRASE)).unwrap_err().to_string();
         assert!(
             error.contains("BER") && error.contains("openssl pkcs12 -in a.p12 -out b.pem && openssl pkcs12 -export")
         );
@@ -450,7 +461,7 @@ fn bundles_that_openssl_makes_are_read_and_the_commands_for_others_convert_them(
         .arg("-out")
         .arg(&bundle);
     assert!(made.status().unwrap().success());
-    Identity::read_pkcs12(&bundle, "\u{1f511}").unwrap();
+    Identity::read(&bundle, None, Some("\u{1f511}")).unwrap();
 
     // And a certificate of another chain beside the key's.
     made.arg("-certfile").arg(keys.join("rsa.certificate.pem"));
@@ -459,34 +470,35 @@ fn bundles_that_openssl_makes_are_read_and_the_commands_for_others_convert_them(
         "certificate 2 of {} (O=Test keys, CN=rsa) isn't in the chain of the key's certificate and isn't used",
         bundle.display()
     );
-    assert_eq!(Identity::read_pkcs12(&bundle, "\u{1f511}").unwrap().warnings(), [expected]);
+    assert_eq!(Identity::read(&bundle, None, Some("\u{1f511}")).unwrap().warnings(), [expected]);
 
-    let unsupported = Identity::from_pkcs12(fixture("wrong.rc4.p12"), PASSPHRASE).unwrap_err().to_string();
-    let cut_off = Identity::from_pkcs12(&other("outer-ber.p12")[..500], OTHER_PASSPHRASE).unwrap_err().to_string();
+    let unsupported = Identity::new(fixture("wrong.rc4.p12"), None, Some(PASSPHRASE)).unwrap_err().to_string();
+    let cut_off = Identity::new(&other("outer-ber.p12")[..500], None, Some(OTHER_PASSPHRASE)).unwrap_err().to_string();
     for (message, content, passphrase) in
         [(unsupported, fixture("wrong.rc4.p12"), PASSPHRASE), (cut_off, other("outer-ber.p12"), OTHER_PASSPHRASE)]
     {
         // What people type when they are asked.
         let typed = format!("openssl pkcs12 -passin 'pass:{passphrase}' -passout 'pass:{passphrase}'");
         let message = message.replace("openssl pkcs12", &typed);
-        Identity::from_pkcs12(converted(&message, &content), passphrase).unwrap();
+        Identity::new(converted(&message, &content), None, Some(passphrase)).unwrap();
     }
 }
 
 #[test]
 fn an_empty_passphrase_opens_a_bundle_in_both_of_its_forms() {
     for name in ["empty-passphrase.p12", "no-passphrase.p12"] {
-        let identity = Identity::from_pkcs12(other(name), "").unwrap_or_else(|e| panic!("{name}: {e}"));
+        let identity = Identity::new(other(name), None, Some("")).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(identity.key_type(), "EC P-256");
-        let error = Identity::from_pkcs12(other(name), "wrong").unwrap_err();
+        let error = Identity::new(other(name), None, Some("wrong")).unwrap_err();
         assert_eq!(error.to_string(), "the PKCS#12 bundle: the passphrase doesn't open it; check it");
     }
     for name in ["p256.modern.p12", "p256.legacy.p12"] {
-        let error = Identity::from_pkcs12(fixture(name), "").unwrap_err();
+        let error = Identity::new(fixture(name), None, Some("")).unwrap_err();
         let message = "the PKCS#12 bundle: it is encrypted, and no passphrase is set; set its passphrase";
         assert_eq!((error.to_string().as_str(), error.setting()), (message, Some(Setting::Passphrase)));
     }
-    let error = Identity::new(fixture("p256.pkcs8-aes.pem"), fixture("p256.certificate.pem")).unwrap_err();
+    let error =
+        Identity::new(fixture("p256.pkcs8-aes.pem"), Some(fixture("p256.certificate.pem").as_ref()), None).unwrap_err();
     let message = "the private key: it is encrypted, and no passphrase is set; set its passphrase";
     assert_eq!((error.to_string().as_str(), error.setting()), (message, Some(Setting::Passphrase)));
 }
@@ -498,18 +510,23 @@ fn a_passphrase_with_what_nobody_sees_is_refused_before_it_is_tried() {
         ("\u{feff}secret1", "a byte order mark (U+FEFF)"),
         ("secret\u{200b}1", "an invisible character (U+200B)"),
     ] {
-        let of_key = Identity::new_encrypted(fixture("rsa.pkcs8-aes.pem"), fixture("rsa.certificate.pem"), passphrase);
-        let of_bundle = Identity::from_pkcs12(fixture("rsa.modern.p12"), passphrase);
+        let of_key = Identity::new(
+            fixture("rsa.pkcs8-aes.pem"),
+            Some(fixture("rsa.certificate.pem").as_ref()),
+            Some(passphrase),
+        );
+        let of_bundle = Identity::new(fixture("rsa.modern.p12"), None, Some(passphrase));
         for (subject, outcome) in [("private key", of_key), ("PKCS#12 bundle", of_bundle)] {
             let error = outcome.unwrap_err();
             assert_eq!(error.to_string(), format!("the passphrase of the {subject} holds {what}; remove it"));
             assert_eq!(error.setting(), Some(Setting::Passphrase));
         }
     }
-    let error = Identity::from_pkcs12(fixture("rsa.legacy.p12"), "secret\u{1f511}").unwrap_err();
+    let error = Identity::new(fixture("rsa.legacy.p12"), None, Some("secret\u{1f511}")).unwrap_err();
     let message = "the PKCS#12 bundle: the passphrase holds a character beyond U+FFFF, which isn't supported; export it with another one";
     assert_eq!((error.to_string().as_str(), error.setting()), (message, Some(Setting::Passphrase)));
-    let not_encrypted = Identity::new_encrypted(fixture("rsa.pkcs8.pem"), fixture("rsa.certificate.pem"), "");
+    let not_encrypted =
+        Identity::new(fixture("rsa.pkcs8.pem"), Some(fixture("rsa.certificate.pem").as_ref()), Some(""));
     not_encrypted.unwrap();
 }
 
@@ -535,10 +552,10 @@ fn converted(message: &str, content: &[u8]) -> Vec<u8> {
 #[test]
 fn what_is_something_else_is_named_and_the_command_converts_it() {
     let rsa = fixture("rsa.pkcs8.pem");
-    let as_key = |file: &[u8]| Identity::new(file, fixture("rsa.certificate.pem")).unwrap_err();
-    let as_certificate = |file: &[u8]| Identity::new(&rsa, file).unwrap_err();
+    let as_key = |file: &[u8]| Identity::new(file, Some(fixture("rsa.certificate.pem").as_ref()), None).unwrap_err();
+    let as_certificate = |file: &[u8]| Identity::new(&rsa, Some(file), None).unwrap_err();
     let as_roots = |file: &[u8]| root_certificates(file).unwrap_err();
-    let as_bundle = |file: &[u8]| Identity::from_pkcs12(file, PASSPHRASE).unwrap_err();
+    let as_bundle = |file: &[u8]| Identity::new(file, None, Some(PASSPHRASE)).unwrap_err();
     let said = |error: Error| error.to_string().split_once(": ").unwrap().1.to_owned();
 
     let key_store = |name: &str, next: &str| {
@@ -637,7 +654,7 @@ fn what_is_something_else_is_named_and_the_command_converts_it() {
         }
         if is_there {
             let made = converted(words, &content);
-            let identity = Identity::new(&rsa, &made).unwrap();
+            let identity = Identity::new(&rsa, Some(made.as_ref()), None).unwrap();
             assert_eq!((identity.subject(), identity.warnings().len()), ("O=Test keys, CN=rsa", 0));
             root_certificates(&made).unwrap();
         }
@@ -708,7 +725,7 @@ fn built(credentials: ClientAssertion) -> Result<worldline::Client, Error> {
 #[test]
 fn every_error_names_its_setting() {
     let key = || fixture("p256.pkcs8.pem");
-    let identity = || Identity::new(key(), fixture("p256.certificate.pem")).unwrap();
+    let identity = || Identity::new(key(), Some(fixture("p256.certificate.pem").as_ref()), None).unwrap();
     let new = |client: &str| ClientAssertion::new(client, identity());
     let signer = || ClientAssertion::with_signer(CLIENT, SigningKey::new(key(), None).unwrap()).unwrap();
     let text = |id: &str| KeyId::Text(id.to_owned());
@@ -719,27 +736,35 @@ fn every_error_names_its_setting() {
     let made = KINDS[1].make();
     let expired = expired.self_signed(&made).unwrap().pem();
     let encrypted = |passphrase: &str| {
-        Identity::new_encrypted(fixture("p256.pkcs8-aes.pem"), fixture("p256.certificate.pem"), passphrase)
+        Identity::new(fixture("p256.pkcs8-aes.pem"), Some(fixture("p256.certificate.pem").as_ref()), Some(passphrase))
     };
     let cases: Vec<(&str, Setting, Option<Error>)> = vec![
-        ("no key", Setting::Key, Identity::new("", chain()).err()),
-        ("a key that can't sign", Setting::Key, Identity::new(fixture("wrong.p521.pem"), chain()).err()),
-        ("no certificate", Setting::Certificate, Identity::new(key(), "").err()),
-        ("another's", Setting::Certificate, Identity::new(key(), fixture("rsa.certificate.pem")).err()),
-        ("expired", Setting::Certificate, Identity::new(made.serialize_pem(), expired).err()),
-        ("no bundle", Setting::Pkcs12, Identity::from_pkcs12("", "x").err()),
+        ("no key", Setting::Key, Identity::new("", Some(chain().as_ref()), None).err()),
+        (
+            "a key that can't sign",
+            Setting::Key,
+            Identity::new(fixture("wrong.p521.pem"), Some(chain().as_ref()), None).err(),
+        ),
+        ("no certificate", Setting::Certificate, Identity::new(key(), Some("".as_ref()), None).err()),
+        (
+            "another's",
+            Setting::Certificate,
+            Identity::new(key(), Some(fixture("rsa.certificate.pem").as_ref()), None).err(),
+        ),
+        ("expired", Setting::Certificate, Identity::new(made.serialize_pem(), Some(expired.as_ref()), None).err()),
+        ("no bundle", Setting::Pkcs12, Identity::new("", None, Some("x")).err()),
         (
             "a bundle without a key",
             Setting::Pkcs12,
-            Identity::from_pkcs12(fixture("wrong.without-key.p12"), PASSPHRASE).err(),
+            Identity::new(fixture("wrong.without-key.p12"), None, Some(PASSPHRASE)).err(),
         ),
-        ("a bundle in RC4", Setting::Pkcs12, Identity::from_pkcs12(fixture("wrong.rc4.p12"), PASSPHRASE).err()),
+        ("a bundle in RC4", Setting::Pkcs12, Identity::new(fixture("wrong.rc4.p12"), None, Some(PASSPHRASE)).err()),
         ("wrong passphrase", Setting::Passphrase, encrypted("wrong").err()),
         ("empty passphrase", Setting::Passphrase, encrypted("").err()),
         (
             "wrong passphrase of a bundle",
             Setting::Passphrase,
-            Identity::from_pkcs12(fixture("p256.legacy.p12"), "x").err(),
+            Identity::new(fixture("p256.legacy.p12"), None, Some("x")).err(),
         ),
         ("another algorithm", Setting::Algorithm, new(CLIENT).unwrap().algorithm(Algorithm::Rs256).err()),
         ("no algorithm", Setting::Algorithm, "HS256".parse::<Algorithm>().err()),
@@ -778,11 +803,23 @@ fn a_path_that_cant_be_read_is_named_with_the_reason() {
     for (path, reason) in [(folder.path().to_owned(), "it is a folder; name the file in it"), (nothing, "No such file")]
     {
         let outcomes = [
-            ("the private key", Setting::Key, Identity::read(&path, good("rsa.certificate.pem")).err()),
-            ("the private key", Setting::Key, Identity::read_encrypted(&path, good("rsa.certificate.pem"), "x").err()),
+            (
+                "the private key",
+                Setting::Key,
+                Identity::read(&path, Some(good("rsa.certificate.pem").as_ref()), None).err(),
+            ),
+            (
+                "the private key",
+                Setting::Key,
+                Identity::read(&path, Some(good("rsa.certificate.pem").as_ref()), Some("x")).err(),
+            ),
             ("the private key", Setting::Key, SigningKey::read(&path, None).err()),
-            ("the certificate", Setting::Certificate, Identity::read(good("rsa.pkcs8.pem"), &path).err()),
-            ("the PKCS#12 bundle", Setting::Pkcs12, Identity::read_pkcs12(&path, "x").err()),
+            (
+                "the certificate",
+                Setting::Certificate,
+                Identity::read(good("rsa.pkcs8.pem"), Some(path.as_ref()), None).err(),
+            ),
+            ("the PKCS#12 bundle", Setting::Pkcs12, Identity::read(&path, None, Some("x")).err()),
         ];
         for (what, setting, error) in outcomes {
             let error = error.unwrap();

@@ -38,7 +38,7 @@ fn chain(in_leaf: &DistinguishedName, of_issuer: &DistinguishedName) -> (usize, 
     let (key, issuing) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap().serialize_pem());
     let leaf = params("client").signed_by(&key, &issuer(in_leaf, &issuing)).unwrap();
     let certificates = leaf.pem() + &issuer(of_issuer, &issuing).pem();
-    let identity = Identity::new(key.serialize_pem(), certificates).unwrap();
+    let identity = Identity::new(key.serialize_pem(), Some(certificates.as_ref()), None).unwrap();
     (identity.with_pem(|pem| pem.matches("BEGIN CERTIFICATE").count()), identity.warnings().len())
 }
 
@@ -92,7 +92,9 @@ fn a_certificate_that_is_its_own_issuer_is_known_by_the_same_rule() {
     let root = issuer(&printable, &issuing.serialize_pem());
     let in_two_types = named(&utf8("root")).signed_by(&issuing, &root).unwrap();
     let leaf = params("client").signed_by(&key, &root).unwrap();
-    let identity = Identity::new(key.serialize_pem(), leaf.pem() + &in_two_types.pem() + &root.pem()).unwrap();
+    let identity =
+        Identity::new(key.serialize_pem(), Some((leaf.pem() + &in_two_types.pem() + &root.pem()).as_ref()), None)
+            .unwrap();
     assert_eq!(identity.with_pem(|pem| pem.matches("BEGIN CERTIFICATE").count()), 2);
     assert_eq!(
         identity.warnings(),

@@ -215,7 +215,9 @@ async fn what_a_signer_signs_is_verified_before_it_is_sent() {
 }
 
 fn held(name: &str) -> ClientAssertion {
-    let identity = Identity::new(fixture(&format!("{name}.pkcs8.pem")), fixture(&kind(name).certificate())).unwrap();
+    let identity =
+        Identity::new(fixture(&format!("{name}.pkcs8.pem")), Some(fixture(&kind(name).certificate()).as_ref()), None)
+            .unwrap();
     ClientAssertion::new(CLIENT, identity).unwrap()
 }
 
@@ -243,7 +245,7 @@ async fn the_assertion_after_a_rejection_for_its_times_is_another() {
     let certificate = params("old").self_signed(&key).unwrap();
     for skew in [-7200_i64, 7200] {
         let bank = Bank::knowing([("old".to_owned(), certificate.der().to_vec())].into()).await;
-        let identity = Identity::new(key.serialize_pem(), certificate.pem()).unwrap();
+        let identity = Identity::new(key.serialize_pem(), Some(certificate.pem().as_ref()), None).unwrap();
         let credentials = ClientAssertion::new(CLIENT, identity).unwrap();
         bank.sandbox.fault(Endpoint::Worldline, Fault::clock_skew(skew).until_cleared()).unwrap();
         let client = bank.client(credentials.lifetime(Duration::from_secs(30)));

@@ -49,10 +49,11 @@ fn every_file_that_wont_do_is_named_with_what_to_do() {
     made("expired.pem", certificate(expired).as_bytes());
     made("early.pem", certificate(early).as_bytes());
 
-    let plain = |key: &str, certificate: &str| Identity::read(file(key), file(certificate));
-    let encrypted =
-        |key: &str, passphrase: &str| Identity::read_encrypted(file(key), file("rsa.certificate.pem"), passphrase);
-    let bundle = |name: &str, passphrase: &str| Identity::read_pkcs12(file(name), passphrase);
+    let plain = |key: &str, certificate: &str| Identity::read(file(key), Some(file(certificate).as_ref()), None);
+    let encrypted = |key: &str, passphrase: &str| {
+        Identity::read(file(key), Some(file("rsa.certificate.pem").as_ref()), Some(passphrase))
+    };
+    let bundle = |name: &str, passphrase: &str| Identity::read(file(name), None, Some(passphrase));
     let rsa = |key: &str| plain(key, "rsa.certificate.pem");
     let of = |certificate: &str| plain("rsa.pkcs8.pem", certificate);
     type Cases<'a> = Vec<(&'a str, Result<Identity, Error>)>;
@@ -154,10 +155,17 @@ fn every_file_that_wont_do_is_named_with_what_to_do() {
             vec![
                 (
                     "passphrase",
-                    Identity::new_encrypted(fixture("rsa.pkcs8-aes.der"), fixture("rsa.certificate.der"), ""),
+                    Identity::new(
+                        fixture("rsa.pkcs8-aes.der"),
+                        Some(fixture("rsa.certificate.der").as_ref()),
+                        Some(""),
+                    ),
                 ),
-                ("PKCS#12", Identity::from_pkcs12(fixture("rsa.legacy.p12"), "wrong")),
-                ("not of each other", Identity::new(fixture("rsa.pkcs8.pem"), fixture("p384.certificate.pem"))),
+                ("PKCS#12", Identity::new(fixture("rsa.legacy.p12"), None, Some("wrong"))),
+                (
+                    "not of each other",
+                    Identity::new(fixture("rsa.pkcs8.pem"), Some(fixture("p384.certificate.pem").as_ref()), None),
+                ),
             ],
         ),
     ];
@@ -179,10 +187,13 @@ fn every_file_that_wont_do_is_named_with_what_to_do() {
 async fn an_assertion_that_cant_be_is_refused_with_what_to_do() {
     let identity = |kind: usize| {
         let kind = &KINDS[kind];
-        Identity::new(fixture(&format!("{}.pkcs8.pem", kind.name)), fixture(&kind.certificate())).unwrap()
+        Identity::new(fixture(&format!("{}.pkcs8.pem", kind.name)), Some(fixture(&kind.certificate()).as_ref()), None)
+            .unwrap()
     };
     let held = |kind| ClientAssertion::new("client", identity(kind)).unwrap();
-    let read = Identity::read(fixtures().join("rsa.pkcs8.pem"), fixtures().join("rsa.certificate.pem")).unwrap();
+    let read =
+        Identity::read(fixtures().join("rsa.pkcs8.pem"), Some(fixtures().join("rsa.certificate.pem").as_ref()), None)
+            .unwrap();
     let read = ClientAssertion::new("client", read).unwrap().algorithm(Algorithm::Es256);
     let hsm = |kind: usize| Hsm::new(&KINDS[kind], KINDS[kind].algorithms[0], Answers::AsMade);
     let signer = || ClientAssertion::with_signer("client", hsm(1)).unwrap();

@@ -31,7 +31,7 @@ async fn every_algorithm_works_with_every_header_and_a_new_key() {
             (key.serialize_pem().into_bytes(), certificate.pem().into_bytes()),
             (key.serialize_der(), certificate.der().to_vec()),
         ] {
-            let identity = Identity::new(key, certificate_as).unwrap();
+            let identity = Identity::new(key, Some(certificate_as.as_ref()), None).unwrap();
             for algorithm in kind.algorithms {
                 for headers in HEADERS {
                     let credentials = ClientAssertion::new(CLIENT, identity.clone()).unwrap();
@@ -73,11 +73,13 @@ async fn issuers_come_in_any_order_and_leave_in_theirs() {
         (with_stranger, 3),
         (key_too.clone(), 3),
     ];
-    let mut identities: Vec<_> =
-        cases.iter().map(|(certificates, length)| (Identity::new(&key, certificates), *length)).collect();
-    identities.push((Identity::new(&key_too, &key_too), 3));
+    let mut identities: Vec<_> = cases
+        .iter()
+        .map(|(certificates, length)| (Identity::new(&key, Some(certificates.as_ref()), None), *length))
+        .collect();
+    identities.push((Identity::new(&key_too, Some(key_too.as_ref()), None), 3));
     for bundle in ["p384.modern.p12", "p384.legacy.p12"] {
-        identities.push((Identity::from_pkcs12(fixture(bundle), PASSPHRASE), 3));
+        identities.push((Identity::new(fixture(bundle), None, Some(PASSPHRASE)), 3));
     }
     for (position, (identity, length)) in identities.into_iter().enumerate() {
         for headers in [&[X5c][..], &[X5t, X5tS256, X5c]] {

@@ -5,7 +5,7 @@ use access_tokens_config::{Checked, Config, Error, Problem, Reader, Source, sche
 use crate::{
     arguments::{ConfigArguments, ConfigCommand, ConfigFormat, SourcesArguments},
     failure::{self, Failure, error, warn},
-    output,
+    output, provider,
 };
 
 pub(crate) fn run(command: ConfigCommand) -> Result<(), Failure> {
@@ -79,7 +79,7 @@ fn check(arguments: &SourcesArguments) -> Result<(), Failure> {
     }
     for name in names {
         let source = config.source(name).ok();
-        let what = |source: &Source| format!(" ({}, {})", output::name(source.provider()), source.base_url());
+        let what = |source: &Source| format!(" ({}, {})", provider::name(source.provider()), source.base_url());
         add(config.check(name)?, name, source.map_or(String::new(), what))?;
     }
     warnings.iter().for_each(|warning| warn(&warning.to_string()));

@@ -3,7 +3,7 @@
 use access_tokens::{AccessToken, Identity, TokenEndpoint, assertion::ClientAssertion, onence, worldline};
 use access_tokens_sandbox::{ClientAuth, Sandbox};
 
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, output, provider};
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let sandbox = Sandbox::start().await.map_err(|e| Failure::Local(format!("the sandbox can't be started: {e}")))?;
@@ -12,7 +12,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         let token = client.exchange().await.map_err(failed)?;
         accepted(&sandbox, &token).await?;
         rows.push([
-            output::name(client.provider()).to_owned(),
+            provider::name(client.provider()).to_owned(),
             way.to_owned(),
             token.scopes().to_string(),
             output::remaining(&token),
@@ -43,7 +43,7 @@ fn ways(sandbox: &Sandbox) -> Result<Vec<Way>, access_tokens::Error> {
         let (way, credentials) = if let ClientAuth::Secret(secret) = &client.auth {
             ("client secret", worldline::ClientSecret::new(id, secret).into())
         } else {
-            let identity = Identity::new(sandbox.signing_key_pem(), sandbox.signing_cert_pem())?;
+            let identity = Identity::new(sandbox.signing_key_pem(), Some(sandbox.signing_cert_pem().as_ref()), None)?;
             ("client assertion", worldline::Credentials::from(ClientAssertion::new(id, identity)?))
         };
         let scopes = settings.allowed_scopes.join(" ").parse()?;

@@ -1,18 +1,22 @@
 //! `access-tokens doctor`: checks each step of getting a token, and reports what to do where one fails.
 
+mod probe;
 mod report;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use access_tokens::{AccessToken, ErrorKind, Identity, Obstacle, TokenEndpoint, probe::Probe};
+use access_tokens::{AccessToken, ErrorKind, Identity, Obstacle, TokenEndpoint};
 use access_tokens_config::{Checked, Config, Problem, Source, Store};
 
-use self::report::{CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, Section, Step, TLS};
+use self::{
+    probe::Probe,
+    report::{CLOCK, CONNECTION, EXCHANGE, KEY, LOOKUP, Report, SCOPES, SETTINGS, STORE, Section, Step, TLS},
+};
 use crate::{
     arguments::DoctorArguments,
     config,
     failure::{self, Failure},
-    get, output,
+    get, output, provider,
 };
 
 /// Days before a certificate expires from which on a warning is due: a provider takes days to register a new one.
@@ -96,7 +100,7 @@ async fn examine(steps: &mut Section, source: &Source, checked: &Checked, began:
 
     // Without a transport, nobody knows which way a request would go.
     if let Ok(transport) = transport {
-        match get::answer(source.provider(), transport.probe(source.base_url())).await {
+        match get::answer(source.provider(), Probe::of(&transport, source.base_url())).await {
             Ok(probe) => {
                 network(steps, source, &probe)?;
                 if steps.first_failed().is_none() {
@@ -107,7 +111,7 @@ async fn examine(steps: &mut Section, source: &Source, checked: &Checked, began:
             Err(_) if steps.first_failed() == Some(SETTINGS) => {}
             Err(error) => {
                 let next = format!("check {}", source.setting_name("transport"));
-                steps.add(Step::failed(LOOKUP, with_cause(&error), next, failure::exit_code(&error)))?;
+                steps.add(Step::failed(LOOKUP, format!("{error:#}"), next, failure::exit_code(&error)))?;
             }
         }
     }
@@ -128,7 +132,7 @@ async fn exchange(steps: &mut Section, source: &Source) -> Result<(), Failure> {
         }
         Err(error) => {
             let says = error.description().map(|text| format!("; the provider says: {text}")).unwrap_or_default();
-            let (detail, next) = (format!("{}{says}", with_cause(&error)), failure::next(&error, source));
+            let (detail, next) = (format!("{error:#}{says}"), failure::next(&error, source));
             steps.add(Step::failed(EXCHANGE, detail, next, failure::exit_code(&error)).took(began.elapsed()))
         }
     }
@@ -147,7 +151,7 @@ fn certificates(source: &Source, signing: Option<&Identity>, shown: Option<&Iden
     }
     let mut next = Vec::new();
     if !soon.is_empty() {
-        let (soon, provider) = (soon.join(" and of "), output::name(source.provider()));
+        let (soon, provider) = (soon.join(" and of "), provider::name(source.provider()));
         next.push(format!("ask for the successor of {soon} and register that with {provider} before this one ends"));
     }
     next.extend(warnings.iter().map(ToString::to_string));
@@ -171,62 +175,64 @@ fn network(steps: &mut Section, source: &Source, probe: &Probe) -> Result<(), Fa
 
 /// The step at which the request failed, with what to do about what stands in the way.
 fn failed_step(source: &Source, probe: &Probe) -> Option<Step> {
-    let error = probe.failure()?;
+    let error = probe.answer.as_ref().err()?;
     let (name, took) = match error.obstacle() {
-        Some(Obstacle::Lookup) => (LOOKUP, probe.lookup().map(|lookup| lookup.took())),
+        Some(Obstacle::Lookup) => (LOOKUP, probe.lookup.as_ref().map(|lookup| lookup.took)),
         // Without an obstacle it is something on this machine.
-        Some(Obstacle::Connection | Obstacle::Proxy) | None => (CONNECTION, Some(probe.connecting())),
+        Some(Obstacle::Connection | Obstacle::Proxy) | None => (CONNECTION, Some(probe.connecting)),
         // The exchange decides whether a missing answer matters.
         Some(Obstacle::Answer) => return None,
         Some(_) => (TLS, None),
     };
     // Of a certificate the message says what is wrong, which the cause would repeat in another's words.
     let is_said = name == TLS && error.kind() == ErrorKind::Configuration;
-    let detail = if is_said { error.to_string() } else { with_cause(error) };
+    let detail = if is_said { error.to_string() } else { format!("{error:#}") };
     let step = Step::failed(name, detail, failure::next(error, source), failure::exit_code(error));
     Some(step.took(took))
 }
 
 fn lookup(probe: &Probe) -> Step {
-    let Some(lookup) = probe.lookup() else {
-        let why = match probe.proxy() {
+    let Some(lookup) = &probe.lookup else {
+        let why = match probe.proxy {
             Some(_) => "the proxy is given by its address",
-            None if probe.host().starts_with("localhost:") => "localhost is this machine",
+            None if probe.host.starts_with("localhost:") => "localhost is this machine",
             None => "the server is given by its address",
         };
         return Step::skipped(LOOKUP, why);
     };
-    let addresses: Vec<_> = lookup.addresses().iter().map(ToString::to_string).collect();
+    let addresses: Vec<_> = lookup.addresses.iter().map(ToString::to_string).collect();
     let (shown, more) = addresses.split_at(addresses.len().min(3));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    let whose = probe.proxy().map_or("", |_| ", the proxy");
-    Step::ok(LOOKUP, format!("{}{whose}: {}{more}", lookup.host(), shown.join(", "))).took(lookup.took())
+    let whose = if probe.proxy.is_some() { ", the proxy" } else { "" };
+    Step::ok(LOOKUP, format!("{}{whose}: {}{more}", lookup.host, shown.join(", "))).took(lookup.took)
 }
 
 fn connection(probe: &Probe) -> Step {
-    let through = probe.proxy().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
-    Step::ok(CONNECTION, format!("{}{through}", probe.host())).took(probe.connecting())
+    let through = probe.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
+    Step::ok(CONNECTION, format!("{}{through}", probe.host)).took(probe.connecting)
 }
 
 fn tls(source: &Source, probe: &Probe) -> Step {
     if source.base_url().starts_with("http:") {
         return Step::skipped(TLS, "plain http, which doesn't leave this machine");
     }
-    let Some(certificate) = probe.certificate() else { return Step::ok(TLS, "the certificate is trusted") };
-    let (days, left) = time_left(certificate.not_after());
-    let detail = format!("{} is trusted, issued by {}, {left}", certificate.subject(), certificate.issuer());
+    let certificate = probe.answer.as_ref().ok().and_then(|answer| answer.certificate.as_ref());
+    let Some(certificate) = certificate else { return Step::ok(TLS, "the certificate is trusted") };
+    let (days, left) = time_left(certificate.not_after);
+    let detail = format!("{} is trusted, issued by {}, {left}", certificate.subject, certificate.issuer);
     if days >= VERY_SOON {
         return Step::ok(TLS, detail);
     }
-    let provider = output::name(source.provider());
+    let provider = provider::name(source.provider());
     Step::warning(TLS, detail, format!("tell {provider} that the server's certificate is about to end"))
 }
 
 fn clock(source: &Source, probe: &Probe) -> Step {
-    if let Some(failure) = probe.failure() {
-        return Step::skipped(CLOCK, format!("{}, so its clock isn't known", with_cause(failure)));
-    }
-    let Some(skew) = probe.skew() else { return Step::skipped(CLOCK, "the answer has no Date") };
+    let answer = match &probe.answer {
+        Ok(answer) => answer,
+        Err(failure) => return Step::skipped(CLOCK, format!("{failure:#}, so its clock isn't known")),
+    };
+    let Some(skew) = answer.skew else { return Step::skipped(CLOCK, "the answer has no Date") };
     let off = output::seconds(Duration::from_secs(skew.unsigned_abs()));
     let detail = match skew {
         0 => "as the server's".to_owned(),
@@ -246,7 +252,7 @@ fn clock(source: &Source, probe: &Probe) -> Step {
             Step::failed(CLOCK, detail, next, failure::LOCAL)
         }
     };
-    step.took(probe.answering())
+    step.took(probe.answering)
 }
 
 fn scopes(source: &Source, token: &AccessToken) -> Step {
@@ -255,7 +261,7 @@ fn scopes(source: &Source, token: &AccessToken) -> Step {
     if missing.is_empty() {
         return Step::ok(SCOPES, format!("granted: {granted}"));
     }
-    let (provider, scopes) = (output::name(source.provider()), source.setting_name("scopes"));
+    let (provider, scopes) = (provider::name(source.provider()), source.setting_name("scopes"));
     let next = format!("ask {provider} to add {missing} to the subscription, or take it out of {scopes}");
     Step::warning(SCOPES, format!("granted: {granted}; asked for, but not granted: {missing}"), next)
 }
@@ -273,7 +279,7 @@ async fn check_store(store: &Store) -> Step {
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) => {
             let next = "check that the store runs, and store.urls (with TLS also store.roots and store.identity); if \
                         it is only slow, raise store.timeout. Until then each instance makes its own exchanges";
-            Step::warning(STORE, format!("{servers}: {}", with_cause(&error)), next)
+            Step::warning(STORE, format!("{servers}: {error:#}"), next)
         }
         Err(error) => {
             let next = "check store.urls, store.mode, store.username and store.password, and what the user may do \
@@ -300,12 +306,7 @@ fn is_of_key(problem: &Problem) -> bool {
 fn in_effect(source: &Source) -> String {
     let scopes = source.scopes();
     let scopes = if scopes.is_empty() { String::new() } else { format!(", for {scopes}") };
-    format!("{} at {}{scopes}", output::name(source.provider()), source.base_url())
-}
-
-/// An error with its innermost cause, which is the one that says why.
-fn with_cause(error: &access_tokens::Error) -> String {
-    error.cause().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+    format!("{} at {}{scopes}", provider::name(source.provider()), source.base_url())
 }
 
 /// The days until a certificate expires, also in words.

@@ -12,7 +12,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use crate::output;
+use crate::provider;
 
 /// Why the command ends without what was asked for.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ const AGAIN: &str = "try again in a while";
 
 /// What to do about what stands between this machine and the provider.
 fn next_at(obstacle: Obstacle, source: &Source) -> String {
-    let provider = output::name(source.provider());
+    let provider = provider::name(source.provider());
     let [base_url, proxy, roots, identity] =
         ["base_url", "transport.proxy", "transport.roots", "transport.identity"].map(|key| source.setting_name(key));
     let proxy = format!("{proxy}, or else the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY");

@@ -15,7 +15,7 @@ use crate::{
     arguments::GetArguments,
     config,
     failure::{self, Failure, warn},
-    output,
+    output, provider,
 };
 
 pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<(), Failure> {
     let token = token.map_err(|error| Failure::Token { next: failure::next(&error, &source), error })?;
     output::token(source.provider(), &token, arguments.format, file.as_deref())?;
     if !token.missing_scopes().is_empty() {
-        let name = output::name(source.provider());
+        let name = provider::name(source.provider());
         warn(&format!("{name} didn't grant {}; check the subscription's scopes", token.missing_scopes()));
     }
     Ok(())
@@ -78,7 +78,7 @@ impl Tokens {
         loop {
             let answer = timeout_at(deadline, answer(provider, self.once())).await;
             let outcome = answer.unwrap_or_else(|_| {
-                let (name, limit) = (output::name(provider), humantime::format_duration(limit));
+                let (name, limit) = (provider::name(provider), humantime::format_duration(limit));
                 let message =
                     format!("{name} gave no token within {limit} (--timeout), asked at {}", source.base_url());
                 Err(Error::new(ErrorKind::Unavailable, message))
@@ -127,7 +127,7 @@ pub(crate) async fn answer<T>(provider: &str, answer: impl Future<Output = T>) -
     tokio::select! {
         answer = &mut answer => answer,
         () = sleep(Duration::from_secs(2)), if stderr().is_terminal() => {
-            warn(&format!("still waiting for {}", output::name(provider)));
+            warn(&format!("still waiting for {}", provider::name(provider)));
             answer.await
         }
     }

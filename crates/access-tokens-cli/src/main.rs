@@ -7,6 +7,7 @@ mod doctor;
 mod failure;
 mod get;
 mod output;
+mod provider;
 mod sandbox;
 
 use std::{panic::catch_unwind, process::ExitCode};

@@ -12,7 +12,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use crate::{arguments::Format, failure::Failure};
+use crate::{arguments::Format, failure::Failure, provider};
 
 /// The file that `--output` names, by the path that it is replaced at. It is checked before a token is fetched for nothing.
 pub(crate) fn writable(path: &Path) -> Result<PathBuf, Failure> {
@@ -74,7 +74,7 @@ pub(crate) fn token(
         })?,
         Format::Table => {
             let mut rows = vec![
-                ["provider".to_owned(), name(provider).to_owned()],
+                ["provider".to_owned(), provider::name(provider).to_owned()],
                 ["token".to_owned(), redacted(token)],
                 ["scopes".to_owned(), token.scopes().to_string()],
                 ["remaining".to_owned(), remaining(token)],
@@ -128,15 +128,6 @@ pub(crate) fn write(text: &str) -> Result<(), Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::Local(format!("stdout: {e}"))),
         _ => Ok(()),
-    }
-}
-
-/// The provider as people know it.
-pub(crate) fn name(provider: &str) -> &str {
-    match provider {
-        "onence" => "1NCE",
-        "worldline" => "Worldline",
-        other => other,
     }
 }
 

@@ -68,8 +68,8 @@ fn further_user(arguments: &SandboxArguments) -> Result<Option<User>, Failure> {
     let refused = |argument: &str, error: access_tokens::Error| Failure::Setting(format!("{argument}: {error}"));
     let file = SecretFile::read(path).map_err(|error| {
         // Not the path: it may be the password, by mistake.
-        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        Failure::Setting(format!("--onence-password-file: the file can't be read{cause}"))
+        let cause = error.cause().unwrap_or_default();
+        Failure::Setting(format!("--onence-password-file: the file can't be read: {cause}"))
     })?;
     let password = file.secret(Setting::Password).map_err(|error| refused("--onence-password-file", error))?;
     Credentials::new(username, password).check().map_err(|error| refused("--onence-username", error))?;

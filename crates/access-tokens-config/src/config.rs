@@ -1,16 +1,13 @@
 //! A configuration: named token sources, and the store that they share.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
+    checked::Checked,
     error::{Error, Origin, Problem, add, is_within},
     read::nearest,
-    reader::Reader,
     source::Source,
     store::Store,
 };
@@ -34,48 +31,7 @@ pub(crate) struct Read<T> {
     pub(crate) consequences: BTreeSet<String>,
 }
 
-/// All that [`Config::check`] found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Checked {
-    /// What is wrong, of each setting the first.
-    pub problems: Vec<Problem>,
-    /// What is odd and may be right, such as a space at the end of a secret.
-    pub warnings: Vec<Problem>,
-}
-
 impl Config {
-    /// Reads a file, TOML or JSON by the end of its name, and puts the process's environment on top: the variable
-    /// `ACCESS_TOKENS__SOURCES__SIMS__USERNAME` sets `sources.sims.username`. The variables `ONENCE_*` and `WORLDLINE_*` set the sources
-    /// `onence` and `worldline`.
-    ///
-    /// ```
-    /// use access_tokens_config::Config;
-    ///
-    /// let folder = tempfile::tempdir()?;
-    /// let path = folder.path().join("access-tokens.toml");
-    /// std::fs::write(&path, "[sources.sims]\nprovider = \"onence\"\nusername = \"me\"\npasword = { env = \"X\" }\n")?;
-    ///
-    /// let error = Config::read(&path).unwrap_err().to_string();
-    /// assert!(error.contains("access-tokens.toml:4: sources.sims.pasword: unknown key; did you mean password?"));
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// A file that can't be read, isn't TOML or JSON, or holds no source; all that is wrong with the settings of the store and of
-    /// the sources. A [`Reader`] reads each source for itself.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Reader::new().file(path.as_ref()).read()?.complete()
-    }
-
-    /// Reads the process's environment alone, as [`read`](Self::read) does.
-    ///
-    /// # Errors
-    /// No source, and all that is wrong with the settings.
-    pub fn from_env() -> Result<Self, Error> {
-        Reader::new().read()?.complete()
-    }
-
     /// This configuration, if nothing is wrong with any of its settings.
     ///
     /// # Errors
@@ -85,7 +41,7 @@ impl Config {
         if problems.is_empty() { Ok(self) } else { Err(Error::new(problems)) }
     }
 
-    /// All that is wrong with the settings, and not with what they refer to. Empty unless a [`Reader`] read the configuration.
+    /// All that is wrong with the settings, and not with what they refer to. Empty unless a [`Reader`](crate::Reader) read the configuration.
     pub fn problems(&self) -> Vec<Problem> {
         let store = self.store.iter().flat_map(|store| &store.problems);
         let sources = self.sources.values().flat_map(|source| &source.problems);

@@ -11,12 +11,9 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Origin, Problem, is_within},
     schema,
-    spelling::Spelling,
     tree::{Node, Value},
+    variable::{self, PREFIX, in_variables},
 };
-
-/// Settings are in variables that begin so; two underscores stand between levels.
-pub(crate) const PREFIX: &str = "ACCESS_TOKENS__";
 
 /// What begins so was meant to be a setting. `ACCESS_TOKENS_SOURCE` alone is none: it chooses a source elsewhere; and
 /// `ACCESS_TOKENS_STORE_PASSWORD` is a good name for what a reference names.
@@ -103,11 +100,6 @@ impl Settings {
     }
 }
 
-/// The name of a source as variables have it: there `-` is `_`.
-pub(crate) fn in_variables(name: &str) -> String {
-    name.replace('-', "_")
-}
-
 /// The key that a variable sets. If it sets none: the key that it was meant for, and what is wrong.
 fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String, String)> {
     let refused = |message: String| Err((String::new(), message));
@@ -124,7 +116,7 @@ fn key_of(name: &str, named: &BTreeMap<String, &str>) -> Result<String, (String,
         _ => false,
     };
     if !is_setting && let Some(key) = meant(name, named) {
-        let meant = Spelling::new("", None).variable(&key).unwrap_or_default();
+        let meant = variable::of(&key);
         let message = format!("isn't a setting, since two underscores stand between levels; did you mean {meant}?");
         return Err((key, message));
     }

@@ -2,7 +2,7 @@
 //!
 //! No message repeats a value: a secret could stand in any place. Names of keys, files and variables are told.
 
-use std::{error::Error as StdError, fmt, iter, path::Path, sync::Arc};
+use std::{error::Error as StdError, fmt, path::Path, sync::Arc};
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,10 +148,4 @@ pub(crate) fn within(key: &str, name: &str) -> String {
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-$".contains(c));
     let name = if plain { name.to_owned() } else { format!("{name:?}") };
     if key.is_empty() { name } else { format!("{key}.{name}") }
-}
-
-/// An error of the facade with all that led to it.
-pub(crate) fn text(error: &access_tokens::Error) -> String {
-    let causes = iter::successors(error.source(), |cause: &&dyn StdError| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

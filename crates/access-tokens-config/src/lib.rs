@@ -28,12 +28,16 @@
 //!
 //! `docs/configuration.md` has all settings, and [`schema`] the JSON Schema for an editor.
 
+mod checked;
 mod config;
+mod document;
 mod environment;
 mod error;
 mod flat;
+mod material;
 mod read;
 mod reader;
+mod reference;
 mod schema;
 mod section;
 mod settings;
@@ -42,8 +46,10 @@ mod source;
 mod spelling;
 mod store;
 mod tree;
+mod variable;
 
-pub use config::{Checked, Config};
+pub use checked::Checked;
+pub use config::Config;
 pub use error::{Error, Origin, Problem};
 pub use flat::{FlatVariable, flat_variables};
 pub use reader::Reader;

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Config, Read},
-    environment::{Environment, PREFIX, Settings, in_variables},
+    document,
+    environment::{Environment, Settings},
     error::{Error, Origin, Problem, add, is_within},
     flat::{FLAT, Flags, Flat},
     read::{nearest, read, read_all},
@@ -27,6 +28,7 @@ use crate::{
     spelling::Spelling,
     store::Store,
     tree::{Node, Value},
+    variable::{PREFIX, in_variables},
 };
 
 /// Where a [`Config`] is read from. A mistake in one source doesn't affect the others; [`Config::source`] reports it.
@@ -103,7 +105,7 @@ impl Reader {
     pub fn read(self) -> Result<Config, Error> {
         let Self { file, environment, flags, named } = self;
         let folder = file.as_deref().map(folder_of).transpose()?;
-        let file = file.as_deref().map(Node::read).transpose()?;
+        let file = file.as_deref().map(document::read).transpose()?;
         let of_document = Spelling::new("", None);
         if let Some(file) = &file {
             read::<Root>(file, &of_document, "")?;
@@ -168,6 +170,39 @@ impl Reader {
             return Err(no_source(&tree, origin).into());
         }
         Ok(Config { origin, store, sources, others: reading.problems })
+    }
+}
+
+impl Config {
+    /// Reads a file, TOML or JSON by the end of its name, and puts the process's environment on top: the variable
+    /// `ACCESS_TOKENS__SOURCES__SIMS__USERNAME` sets `sources.sims.username`. The variables `ONENCE_*` and `WORLDLINE_*` set the sources
+    /// `onence` and `worldline`.
+    ///
+    /// ```
+    /// use access_tokens_config::Config;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("access-tokens.toml");
+    /// std::fs::write(&path, "[sources.sims]\nprovider = \"onence\"\nusername = \"me\"\npasword = { env = \"X\" }\n")?;
+    ///
+    /// let error = Config::read(&path).unwrap_err().to_string();
+    /// assert!(error.contains("access-tokens.toml:4: sources.sims.pasword: unknown key; did you mean password?"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file that can't be read, isn't TOML or JSON, or holds no source; all that is wrong with the settings of the store and of
+    /// the sources. A [`Reader`] reads each source for itself.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Reader::new().file(path.as_ref()).read()?.complete()
+    }
+
+    /// Reads the process's environment alone, as [`read`](Self::read) does.
+    ///
+    /// # Errors
+    /// No source, and all that is wrong with the settings.
+    pub fn from_env() -> Result<Self, Error> {
+        Reader::new().read()?.complete()
     }
 }
 

@@ -1,7 +1,5 @@
 //! One table of the configuration with all that it refers to: a source, or the store.
 
-mod material;
-
 use std::{
     fmt::Display,
     ops::RangeInclusive,
@@ -10,13 +8,12 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::material::Material;
-use self::material::{Place, Reference};
 use access_tokens::Setting;
 
 use crate::{
     environment::Environment,
-    error::{Origin, Problem, parent, text, within},
+    error::{Origin, Problem, parent, within},
+    reference::{Place, Reference},
     schema,
     settings::Span,
     spelling::Spelling,
@@ -29,7 +26,7 @@ pub(crate) struct Section {
     node: Node,
     /// All that they refer to: what is read is what is watched.
     references: Vec<Reference>,
-    environment: Arc<Environment>,
+    pub(crate) environment: Arc<Environment>,
 }
 
 impl Section {
@@ -109,7 +106,7 @@ impl Section {
 
     /// An error of the facade, at the setting within `under` that it is about, with the path of the file that holds it.
     pub(crate) fn refused(&self, under: &str, error: &access_tokens::Error) -> Problem {
-        let Some(setting) = error.setting() else { return self.problem(under, text(error)) };
+        let Some(setting) = error.setting() else { return self.problem(under, format!("{error:#}")) };
         let mut key = within(under, setting.key());
         // A bundle is in the flat variable of a key too, and a passphrase that isn't set belongs to either.
         if matches!(setting, Setting::Pkcs12 | Setting::Passphrase) && !self.is_set(&key) {
@@ -118,18 +115,18 @@ impl Section {
         }
         let item = error.item().map(|item| format!("{key}[{item}]")).filter(|key| self.is_set(key));
         let key = item.unwrap_or(key);
-        self.problem(&key, self.with_path(&key, text(error)))
+        self.problem(&key, self.with_path(&key, format!("{error:#}")))
     }
 
     /// A message with the path in front if the setting at `key` refers to a file whose path may be shown.
-    fn with_path(&self, key: &str, what: impl Display) -> String {
+    pub(crate) fn with_path(&self, key: &str, what: impl Display) -> String {
         match self.reference(key).map(|reference| &reference.place) {
             Some(Place::File { path, shown: true, .. }) => format!("{}: {what}", path.display()),
             _ => what.to_string(),
         }
     }
 
-    fn reference(&self, key: &str) -> Option<&Reference> {
+    pub(crate) fn reference(&self, key: &str) -> Option<&Reference> {
         self.references.iter().find(|reference| reference.key == key)
     }
 

@@ -13,9 +13,10 @@ use access_tokens::{
 use zeroize::Zeroizing;
 
 use crate::{
-    config::Checked,
+    checked::Checked,
     error::{Error, Origin, Problem},
-    section::{Material, Section},
+    material::Material,
+    section::Section,
     settings::{Audience, KeyId, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
     show,
     store::Store,
@@ -60,11 +61,6 @@ impl Source {
         let scopes: Vec<_> = settings.scopes().into_iter().map(|(_, text)| text.as_str()).collect();
         let scopes = scopes.join(" ").parse().unwrap_or_default();
         Self(Arc::new(Inner { name, section, settings, scopes, policy, store }))
-    }
-
-    /// What is wrong with the settings that their types don't say.
-    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
-        self.0.check()
     }
 
     /// Reads all that it refers to: what is wrong with that, and what is odd about it.

@@ -2,11 +2,11 @@
 //! `ONENCE_USERNAME`. Messages use the spelling of the place that they are about.
 
 use crate::{
-    environment::PREFIX,
     error::{Origin, Problem, parent, within},
     flat::Flat,
     schema,
     tree::Node,
+    variable,
 };
 
 /// The spelling of one table: a source, the store, or the document as a whole.
@@ -75,9 +75,7 @@ impl Spelling {
         let key = key.split('[').next().unwrap_or_default();
         match self.flat {
             Some(flat) => flat.variable(key).map(str::to_owned),
-            None => {
-                Some(format!("{PREFIX}{}", self.full(key).replace('.', "__").replace('-', "_").to_ascii_uppercase()))
-            }
+            None => Some(variable::of(&self.full(key))),
         }
     }
 

@@ -16,9 +16,10 @@ use access_tokens_redis::{RedisStore, RedisStoreBuilder};
 use zeroize::Zeroizing;
 
 use crate::{
-    config::Checked,
-    error::{Error, Problem, text},
-    section::{Material, Section},
+    checked::Checked,
+    error::{Error, Problem},
+    material::Material,
+    section::Section,
     settings::{StoreMode, StoreSettings, StoreUrl},
     show,
 };
@@ -59,11 +60,6 @@ struct Inner {
 impl Store {
     pub(crate) fn new(section: Section, settings: StoreSettings) -> Self {
         Self { inner: Arc::new(Inner { section, settings }), shared: Arc::default() }
-    }
-
-    /// What is wrong with the settings that their types don't say.
-    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
-        self.inner.check()
     }
 
     /// Reads all that it refers to: what is wrong with that, and what is odd about it.
@@ -125,7 +121,7 @@ impl Inner {
         let material = self.section.material();
         let shared = SharedStore::builder(self.redis(&material)?, self.key_ring(&material)?);
         let shared = shared.timeout(self.settings.timeout.0).build();
-        let shared = shared.map_err(|error| self.section.problem("timeout", text(&error)))?;
+        let shared = shared.map_err(|error| self.section.problem("timeout", format!("{error:#}")))?;
         let files = self.section.files(&KEYS);
         if !files.is_empty() {
             // Not the handle itself, which has the files watched for as long as it is there.
@@ -153,6 +149,18 @@ impl Inner {
         let redis = certificate?.into_iter().fold(redis, RedisStoreBuilder::identity);
         let redis = roots?.into_iter().fold(redis, RedisStoreBuilder::add_roots_pem);
         redis.build().map_err(|error| material.refused("", &error))
+    }
+
+    /// The URLs themselves, and whether they fit to each other and to what is set beside them.
+    fn check_urls(&self, urls: &[Zeroizing<String>]) -> Result<(), Problem> {
+        self.builder(urls).check().map_err(|error| self.section.refused("", &error))?;
+        let with_tls = urls.iter().any(|url| url.starts_with("rediss:") || url.starts_with("valkeys:"));
+        let of_tls = [("roots", !self.settings.roots.is_empty()), ("identity", self.settings.identity.is_some())];
+        if let Some((key, _)) = of_tls.iter().find(|(_, is_set)| *is_set && !with_tls) {
+            let urls = self.section.name("urls");
+            return Err(self.section.problem(key, format!("is for TLS; use rediss:// in {urls}, or remove this")));
+        }
+        Ok(())
     }
 
     /// All that is known before anything is read; something stands for each password.

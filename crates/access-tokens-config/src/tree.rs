@@ -1,13 +1,8 @@
 //! One tree of settings whichever way they were written, each with the place that it comes from.
 
-mod json;
-mod toml;
+use std::collections::BTreeMap;
 
-use std::{collections::BTreeMap, error::Error as StdError, path::Path, sync::Arc};
-
-use access_tokens::{SecretFile, Setting};
-
-use crate::error::{Origin, Problem, within};
+use crate::error::{Origin, within};
 
 /// A setting and where it stands: the line of its key, or where that can't be told, of its value.
 #[derive(Clone)]
@@ -45,31 +40,6 @@ impl Node {
 
     pub(crate) fn empty_table(origin: &Origin) -> Self {
         Self::new(origin, Value::Table(BTreeMap::new()))
-    }
-
-    /// Reads a configuration file: TOML or JSON, by the end of its name.
-    pub(crate) fn read(path: &Path) -> Result<Node, Problem> {
-        let file: Arc<Path> = path.into();
-        let whole = |message: String| Problem::new(Origin::File { path: file.clone(), line: None }, "", message);
-        Setting::File.check(&path.to_string_lossy()).map_err(|error| whole(error.to_string()))?;
-        let parse = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("toml") => toml::parse,
-            Some("json") => json::parse,
-            _ => return Err(whole("the name of a configuration file must end in .toml or .json".to_owned())),
-        };
-        let content = SecretFile::read(path).map_err(|error| {
-            let cause = StdError::source(&error).map(ToString::to_string).unwrap_or_default();
-            whole(format!("can't be read: {cause}"))
-        })?;
-        let bytes = content.bytes();
-        let lines = Lines::new(bytes, &file);
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| Problem::new(lines.origin(error.valid_up_to()), "", "isn't UTF-8"))?;
-        let node = parse(text.strip_prefix('\u{feff}').unwrap_or(text), &file)?;
-        if node.table().is_none() {
-            return Err(Problem::new(node.origin, "", "must be a table: { \"sources\": { ... } }"));
-        }
-        Ok(node)
     }
 
     pub(crate) fn table(&self) -> Option<&BTreeMap<String, Node>> {
@@ -174,23 +144,4 @@ fn segments(key: &str) -> impl Iterator<Item = &str> {
 
 fn is_choice(table: &BTreeMap<String, Node>) -> bool {
     !table.is_empty() && table.iter().all(|(key, node)| CHOICE.contains(&key.as_str()) && node.table().is_none())
-}
-
-/// The lines of a text, to find that of an offset.
-struct Lines<'a> {
-    /// Where each line but the first begins.
-    starts: Vec<usize>,
-    file: &'a Arc<Path>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &[u8], file: &'a Arc<Path>) -> Self {
-        let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        Self { starts: breaks.map(|(offset, _)| offset + 1).collect(), file }
-    }
-
-    fn origin(&self, offset: usize) -> Origin {
-        let before = self.starts.partition_point(|start| *start <= offset);
-        Origin::File { path: self.file.clone(), line: Some(before + 1) }
-    }
 }

@@ -157,9 +157,9 @@ fn in_the_transport() {
     let (_folder, config) = read(&sources("https://auth.example/auth"));
     let transport = |name: &str| format!("{:?}", config.source(name).unwrap().transport().unwrap());
     let proxy = || Transport::new().proxy("http://proxy.example:3128");
-    let p256 = Identity::new(bytes("p256.pkcs8.pem"), bytes("p256.certificate.pem")).unwrap();
-    let rsa = Identity::new(bytes("rsa.pkcs8.pem"), bytes("rsa.certificate.pem")).unwrap();
-    let p256_bundle = || Identity::from_pkcs12(bytes("p256.modern.p12"), PASSPHRASE).unwrap();
+    let p256 = Identity::new(bytes("p256.pkcs8.pem"), Some(bytes("p256.certificate.pem").as_ref()), None).unwrap();
+    let rsa = Identity::new(bytes("rsa.pkcs8.pem"), Some(bytes("rsa.certificate.pem").as_ref()), None).unwrap();
+    let p256_bundle = || Identity::new(bytes("p256.modern.p12"), None, Some(PASSPHRASE)).unwrap();
     let short =
         |transport: Transport| transport.connect_timeout(Duration::from_secs(1)).timeout(Duration::from_secs(2));
     let files = short(proxy().add_roots_pem(bytes("root.pem")).add_roots_pem(bytes("issuing.pem")).identity(p256));
@@ -174,8 +174,8 @@ fn in_the_transport() {
 fn in_the_client() {
     let base_url = "https://auth.example/auth";
     let (_folder, config) = read(&without_identities(base_url));
-    let rsa = || Identity::new(bytes("rsa.pkcs8.pem"), bytes("rsa.certificate.pem")).unwrap();
-    let bundle = || Identity::from_pkcs12(bytes("rsa.modern.p12"), PASSPHRASE).unwrap();
+    let rsa = || Identity::new(bytes("rsa.pkcs8.pem"), Some(bytes("rsa.certificate.pem").as_ref()), None).unwrap();
+    let bundle = || Identity::new(bytes("rsa.modern.p12"), None, Some(PASSPHRASE)).unwrap();
     let assertion = |identity| ClientAssertion::new("us", identity).unwrap();
     let files = assertion(rsa())
         .algorithm(Algorithm::Ps256)

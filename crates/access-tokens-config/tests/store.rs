@@ -182,7 +182,7 @@ fn in_the_store() {
     let secured = || {
         redis(&["rediss://redis.example:7000"])
             .add_roots_pem(pem("root.pem"))
-            .identity(access_tokens::Identity::new(pem("client.key"), pem("client.pem")).unwrap())
+            .identity(access_tokens::Identity::new(pem("client.key"), Some(pem("client.pem").as_ref()), None).unwrap())
     };
     let (url, database) = ("redis://redis.example:7000", "redis://redis.example:7000/3");
     folder.write("url", format!("redis://:{}@redis.example:7000/3\n", "hunter2"));

@@ -1,18 +1,19 @@
 //! The settings of a store, and all that can be told of them without connecting.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use access_tokens::{Error, Identity, Setting};
+use access_tokens::{Error, Identity, Setting, tls};
 use percent_encoding::percent_decode_str;
+use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::{
-    connection::{Address, HostOf, Login},
+    address::{Address, HostOf},
+    connection::Login,
     error::configuration,
     servers::{Layout, Reach, Servers},
     store::RedisStore,
-    tls,
 };
 
 const PORT: u16 = 6379;
@@ -37,10 +38,15 @@ pub struct RedisStoreBuilder {
     identity: Option<Identity>,
 }
 
-impl RedisStoreBuilder {
-    pub(crate) fn new(urls: Vec<String>) -> Self {
-        Self {
-            urls: urls.into_iter().map(Zeroizing::new).collect(),
+impl RedisStore {
+    /// With the URL of one server, `redis://host:port/database` or, for TLS, `rediss://…`; or with those of several that are
+    /// [sentinels](RedisStoreBuilder::sentinel) or of one [cluster](RedisStoreBuilder::cluster). Port (6379; 26379 for
+    /// sentinels) and database (0) can be left out, `valkey://` and `valkeys://` mean the same.
+    ///
+    /// User name and password may be in the URL, percent-encoded; with several URLs in any of them.
+    pub fn builder(urls: impl IntoIterator<Item = impl Into<String>>) -> RedisStoreBuilder {
+        RedisStoreBuilder {
+            urls: urls.into_iter().map(|url| Zeroizing::new(url.into())).collect(),
             cluster: false,
             sentinel: None,
             username: None,
@@ -52,7 +58,9 @@ impl RedisStoreBuilder {
             identity: None,
         }
     }
+}
 
+impl RedisStoreBuilder {
     /// The URLs are servers of a cluster: any of them, one at least. The others are learnt from their redirections; with TLS
     /// they must be announced by a name, or an address, that their certificates have. Redis announces addresses; names where
     /// `cluster-announce-hostname` is set on each server, and `cluster-preferred-endpoint-type hostname` (Redis 7 and newer).
@@ -117,7 +125,8 @@ impl RedisStoreBuilder {
     /// ```
     pub fn build(self) -> Result<RedisStore, Error> {
         let Checked { layout, servers, login, with_tls } = self.checked()?;
-        let tls = with_tls.then(|| tls::connector(&self.roots, self.identity.as_ref())).transpose()?;
+        let tls = with_tls.then(|| tls::client_config(&self.roots, self.identity.as_ref())).transpose()?;
+        let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
         let addresses = servers.into_iter().map(|server| server.address).collect();
         Ok(RedisStore::new(self.prefix, Servers::new(Reach { layout, addresses, tls, login })))
     }

@@ -1,7 +1,6 @@
 //! One connection to one server: opened, logged in, and told apart from one that is of no use any more.
 
 use std::{
-    fmt,
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -24,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::{
+    address::Address,
     error::{self, configuration},
     first::first_of,
 };
@@ -34,49 +34,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long connecting to one address may take, login and all: longer than a first packet that is lost. As long may it take to
 /// find the addresses of a name.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// Where a server is.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Address {
-    /// An IPv6 address without brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) host_of: HostOf,
-}
-
-/// Who says that a server has such a host: whose settings they are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum HostOf {
-    Url,
-    Sentinel,
-    Cluster,
-}
-
-impl Address {
-    /// As the servers of a cluster write it: `host:port`, with an IPv6 address as it is, and without a host if it is the same
-    /// as `asked`, the one of the server that was asked.
-    pub(crate) fn parse(text: &str, asked: &Self) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let port = port.parse().ok()?;
-        Some(match host {
-            "" | "?" => Self { port, ..asked.clone() },
-            host => Self { host: host.to_owned(), port, host_of: HostOf::Cluster },
-        })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
-    }
-}
 
 /// What is said to a server first.
 #[derive(Clone, Default)]

@@ -7,7 +7,7 @@ use access_tokens::{Error, ErrorKind};
 use redis::{ErrorKind as RedisErrorKind, RedisError, ServerErrorKind};
 use rustls::CertificateError;
 
-use crate::connection::{Address, HostOf};
+use crate::address::{Address, HostOf};
 
 /// How the user's permissions are to be, in the words of an ACL.
 const PERMISSIONS: &str = "+evalsha +eval +get +set +strlen +time +type, on the keys ~<prefix>:*";

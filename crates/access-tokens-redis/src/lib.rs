@@ -24,6 +24,7 @@
 //! `+sentinel|get-master-addr-by-name +ping`. A server that evicts keys, or forgets them when it restarts, costs the fleet an
 //! exchange each, and nothing else.
 
+mod address;
 mod builder;
 mod connection;
 mod error;
@@ -32,6 +33,5 @@ mod link;
 mod script;
 mod servers;
 mod store;
-mod tls;
 
 pub use self::{builder::RedisStoreBuilder, store::RedisStore};

@@ -11,7 +11,8 @@ use redis::{RedisResult, Value};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    connection::{Address, Connection, HostOf, Login, OnDrop},
+    address::{Address, HostOf},
+    connection::{Connection, Login, OnDrop},
     error,
     first::first_of,
     link::Link,

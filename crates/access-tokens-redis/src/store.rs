@@ -5,7 +5,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use access_tokens::store::{StoreAnswer, Stored, Swap, TokenStore};
 
 use crate::{
-    builder::RedisStoreBuilder,
     script::{self, Call},
     servers::Servers,
 };
@@ -38,15 +37,6 @@ struct Inner {
 }
 
 impl RedisStore {
-    /// With the URL of one server, `redis://host:port/database` or, for TLS, `rediss://…`; or with those of several that are
-    /// [sentinels](RedisStoreBuilder::sentinel) or of one [cluster](RedisStoreBuilder::cluster). Port (6379; 26379 for
-    /// sentinels) and database (0) can be left out, `valkey://` and `valkeys://` mean the same.
-    ///
-    /// User name and password may be in the URL, percent-encoded; with several URLs in any of them.
-    pub fn builder(urls: impl IntoIterator<Item = impl Into<String>>) -> RedisStoreBuilder {
-        RedisStoreBuilder::new(urls.into_iter().map(Into::into).collect())
-    }
-
     pub(crate) fn new(prefix: String, servers: Servers) -> Self {
         Self(Arc::new(Inner { prefix, servers }))
     }

@@ -117,7 +117,7 @@ fn says_what_is_wrong() {
 fn new_identity() -> Result<(Identity, String), Box<dyn std::error::Error>> {
     let key = rcgen::KeyPair::generate()?;
     let certificate = rcgen::CertificateParams::new(["me".to_owned()])?.self_signed(&key)?.pem();
-    Ok((Identity::new(key.serialize_pem(), &certificate)?, certificate))
+    Ok((Identity::new(key.serialize_pem(), Some(certificate.as_ref()), None)?, certificate))
 }
 
 fn identity() -> Identity {

@@ -163,13 +163,13 @@ async fn shows_its_own_certificate() {
     let server = start(&authority, "localhost", "yes");
     let store = || server.store("localhost").add_roots_pem(authority.pem());
     let (certificate, key) = issued(&authority, "client");
-    get(store().identity(Identity::new(key, certificate).unwrap())).await.unwrap();
+    get(store().identity(Identity::new(key, Some(certificate.as_ref()), None).unwrap())).await.unwrap();
 
     let message =
         format!("{} refuses the TLS connection; if it wants a client certificate, set one", server.at("localhost"));
     assert_eq!(refused(store()).await, message);
     let (certificate, key) = issued(&self::authority(), "stranger");
-    assert_eq!(refused(store().identity(Identity::new(key, certificate).unwrap())).await, message);
+    assert_eq!(refused(store().identity(Identity::new(key, Some(certificate.as_ref()), None).unwrap())).await, message);
 }
 
 /// As a server that refuses the certificate looks when its alert comes too late to be read.

@@ -1,17 +1,13 @@
 //! What a token endpoint's answer means, whichever provider it is: tolerant in what it accepts, strict in what it must be.
 
-use std::{
-    future::Future,
-    io,
-    time::{Duration, SystemTime},
-};
+use std::{future::Future, io, time::Duration};
 
 use access_tokens_raw::{
     self as raw, Secret,
     hooks::{Answer, recorded},
     progenitor_client::{Error as RawError, ResponseValue},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,10 +16,11 @@ use crate::{
     AccessToken, Error, ErrorKind, Obstacle, Scopes,
     cause::{Cause, any, find},
     clock::{Moment, Skew},
-    onence,
+    http_date::{clock, retry_after},
+    onence::error_code as onence,
     text::{self, Spellings},
     transport::{Route, Seen, watched},
-    worldline,
+    worldline::error_code as worldline,
 };
 
 /// One request for a token: who is asked, for what, when, and which secrets must not come back out of the answer.
@@ -381,32 +378,4 @@ fn coding(headers: &HeaderMap) -> Option<String> {
     let shown = if codings.len() <= 40 && codings.chars().all(is_coding) { &codings } else { "of an odd name" };
     (!codings.split(',').all(is_none))
         .then(|| format!("; it is compressed (Content-Encoding: {shown}), though the request forbids that"))
-}
-
-/// `Retry-After` in either form (RFC 9110 section 10.2.3), or in seconds with a fraction, which counts as a whole one; at
-/// most an hour. A date counts from the server's own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    const LONGEST: Duration = Duration::from_secs(60 * 60);
-    let span = |value: &HeaderValue| {
-        let value = value.to_str().ok()?.trim();
-        let is_number =
-            value.starts_with(|c: char| c.is_ascii_digit()) && value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if is_number {
-            // More digits than a number of seconds has: a very long time.
-            return Some(Duration::try_from_secs_f64(value.parse::<f64>().ok()?.ceil()).unwrap_or(LONGEST));
-        }
-        let then = httpdate::parse_http_date(value).ok()?;
-        Some(then.duration_since(date(headers).unwrap_or_else(SystemTime::now)).unwrap_or_default())
-    };
-    Some(headers.get_all(header::RETRY_AFTER).iter().find_map(span)?.min(LONGEST))
-}
-
-/// When the server says that it answered.
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()
-}
-
-/// What its clock showed then, unless the answer comes from a store (`Age`, RFC 9111 section 5.1).
-pub(crate) fn clock(headers: &HeaderMap) -> Option<SystemTime> {
-    date(headers).filter(|_| !headers.contains_key(header::AGE))
 }

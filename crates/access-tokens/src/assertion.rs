@@ -7,7 +7,7 @@
 //! # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 //! use access_tokens::{Identity, TokenEndpoint, assertion::{Algorithm, Audience, ClientAssertion}, worldline};
 //!
-//! let identity = Identity::new(key, certificate)?; // or Identity::read, from files
+//! let identity = Identity::new(key, Some(certificate.as_ref()), None)?; // or Identity::read, from files
 //! let credentials = ClientAssertion::new("sandbox-jwt-client", identity)?
 //!     .algorithm(Algorithm::Rs256)?
 //!     .audience(Audience::Issuer);
@@ -17,7 +17,6 @@
 //! # Ok(()) }
 //! ```
 
-mod algorithm;
 mod signer;
 mod signing_key;
 
@@ -32,13 +31,13 @@ use base64::{
 use serde::Serialize;
 
 pub use self::{
-    algorithm::Algorithm,
     signer::{Signer, Signing},
     signing_key::SigningKey,
 };
+pub use crate::jws::Algorithm;
 use crate::{
-    Error, ErrorKind, Identity, Setting,
-    endpoint::{caught, caught_call},
+    Error, Identity, Setting,
+    caught::{caught, caught_call},
     identity::{self, Certificates},
 };
 
@@ -113,9 +112,10 @@ impl ClientAssertion {
     /// Assertions signed with that key in the algorithm that is usual for it: RS256, ES256, ES384 or EdDSA.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a client id that [`Setting::check`] refuses.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a client id that [`Setting::check`] refuses.
     pub fn new(client_id: impl Into<String>, identity: Identity) -> Result<Self, Error> {
-        let algorithm = *identity.key().algorithms().first().ok_or_else(|| configuration("the key can't sign"))?;
+        let algorithm =
+            *identity.key().algorithms().first().ok_or_else(|| Error::configuration("the key can't sign"))?;
         Self::with(client_id.into(), Key::Held(identity), algorithm)
     }
 
@@ -123,10 +123,11 @@ impl ClientAssertion {
     /// [certificate](Self::certificates) too, or a [`KeyId::Text`].
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a client id that [`Setting::check`] refuses, a signer that panics.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a client id that [`Setting::check`] refuses, a signer that panics.
     pub fn with_signer(client_id: impl Into<String>, signer: impl Signer + 'static) -> Result<Self, Error> {
         let asked = caught_call(|| (signer.algorithm(), Arc::from(signer.key_name())));
-        let (algorithm, name) = asked.ok_or_else(|| configuration("the signer panicked when asked for its key"))?;
+        let (algorithm, name) =
+            asked.ok_or_else(|| Error::configuration("the signer panicked when asked for its key"))?;
         Self::with(client_id.into(), Key::Elsewhere { signer: Arc::new(signer), name, certificates: None }, algorithm)
     }
 
@@ -141,10 +142,10 @@ impl ClientAssertion {
     /// it before it is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: no certificate, one that isn't valid now, or a key that has its certificate already.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): no certificate, one that isn't valid now, or a key that has its certificate already.
     pub fn certificates(self, certificates: impl AsRef<[u8]>) -> Result<Self, Error> {
         let Key::Elsewhere { signer, name, .. } = self.key else {
-            let error = configuration("the key has its certificate already; set the certificate only once");
+            let error = Error::configuration("the key has its certificate already; set the certificate only once");
             return Err(error.with_setting(Setting::Certificate));
         };
         let certificates = Some(Arc::new(identity::certificates(certificates.as_ref())?));
@@ -154,7 +155,7 @@ impl ClientAssertion {
     /// Signs with another algorithm of those that the key can do.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: the key can't do it; the message says what it can.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): the key can't do it; the message says what it can.
     pub fn algorithm(self, algorithm: Algorithm) -> Result<Self, Error> {
         let (key, known) = match &self.key {
             Key::Held(identity) => {
@@ -162,10 +163,7 @@ impl ClientAssertion {
             }
             Key::Elsewhere { name, .. } => (format!("the signer {name:?}"), std::slice::from_ref(&self.algorithm)),
         };
-        if !known.contains(&algorithm) {
-            return Err(refused_algorithm(&key, algorithm, known));
-        }
-        Ok(Self { algorithm, ..self })
+        Ok(Self { algorithm: algorithm.check(&key, known)?, ..self })
     }
 
     /// What the header's `kid` says; the certificate's SHA-1 fingerprint if not set.
@@ -248,7 +246,7 @@ impl ClientAssertion {
     pub(crate) async fn sign(&self, issuer: &str, token_endpoint: &str, iat: Duration) -> Result<Secret, Error> {
         let mut jti = [0; 16];
         rand::SecureRandom::fill(&rand::SystemRandom::new(), &mut jti)
-            .map_err(|_| configuration("this machine gives no random numbers"))?;
+            .map_err(|_| Error::configuration("this machine gives no random numbers"))?;
         // Quirk worldline-assertion-claims.
         let claims = Claims {
             iss: &self.client_id,
@@ -292,17 +290,17 @@ impl ClientAssertion {
         match &self.key {
             Key::Held(identity) => {
                 let signature = identity.key().sign(self.algorithm, message);
-                signature.ok_or_else(|| configuration("the signing key can't sign"))
+                signature.ok_or_else(|| Error::configuration("the signing key can't sign"))
             }
             Key::Elsewhere { signer, name, certificates } => {
                 let signed = caught(async { signer.sign(message).await }).await;
-                let signed = signed.ok_or_else(|| configuration(format!("the signer {name:?} panicked")))?;
+                let signed = signed.ok_or_else(|| Error::configuration(format!("the signer {name:?} panicked")))?;
                 let signature = self.algorithm.fixed_length(signed?);
                 // Else the server would refuse it, without saying why.
                 if let Some(certificates) = certificates
                     && !self.algorithm.verifies(&certificates.public_key, message, &signature)
                 {
-                    return Err(configuration(format!(
+                    return Err(Error::configuration(format!(
                         "what the signer {name:?} signs doesn't verify with the certificate as {}; give the certificate that \
                          was issued for that key, and the algorithm that it signs with",
                         self.algorithm
@@ -352,17 +350,6 @@ struct Claims<'a> {
 }
 
 fn part(value: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_vec(value).map_err(|_| configuration("the assertion can't be written"))?;
+    let json = serde_json::to_vec(value).map_err(|_| Error::configuration("the assertion can't be written"))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(json))
-}
-
-fn refused_algorithm(key: &str, algorithm: Algorithm, known: &[Algorithm]) -> Error {
-    let known: Vec<_> = known.iter().map(|algorithm| algorithm.name()).collect();
-    let known = known.join(", ");
-    configuration(format!("{key} can't sign with {algorithm}; choose {known}, or give another key"))
-        .with_setting(Setting::Algorithm)
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime, sync::oneshot};
 
-use crate::{AccessToken, Error, ErrorKind, TokenEndpoint, TokenGuard};
+use crate::{AccessToken, Error, TokenCacheBuilder, TokenEndpoint, TokenGuard};
 
 /// What [`TokenCache`](crate::TokenCache) is to asynchronous code, with the same rules. Its exchanges run on a thread and
 /// runtime of its own, so it may be waited for anywhere, inside of a runtime too. A clone is a further handle on the same
@@ -37,15 +37,15 @@ impl TokenCache {
     /// A cache with the default [`Policy`](crate::Policy). Nothing is sent before the first call.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] where the thread can't be started.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) where the thread can't be started.
     pub fn new(endpoint: impl TokenEndpoint + 'static) -> Result<Self, Error> {
         crate::TokenCache::builder(endpoint).build_blocking()
     }
 
-    pub(crate) fn start(cache: impl FnOnce(runtime::Handle) -> crate::TokenCache) -> Result<Self, Error> {
+    fn start(cache: impl FnOnce(runtime::Handle) -> crate::TokenCache) -> Result<Self, Error> {
         let failed = |e: io::Error| {
             let message = "the thread of a blocking token cache can't be started";
-            Error::new(ErrorKind::Configuration, message).with_source(e)
+            Error::configuration(message).with_source(e)
         };
         let (last_handle, dropped) = oneshot::channel::<()>();
         let (started, starting) = mpsc::sync_channel(1);
@@ -81,6 +81,17 @@ impl TokenCache {
     pub fn keep_warm(&self) {
         // It fails only where there is no runtime, and this one has its own.
         let _ = self.cache.keep_warm();
+    }
+}
+
+impl TokenCacheBuilder {
+    /// The cache for synchronous code, with a thread of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as [`build`](Self::build), and where the thread can't be started.
+    pub fn build_blocking(self) -> Result<TokenCache, Error> {
+        self.check()?;
+        TokenCache::start(|runtime| self.start_in(runtime))
     }
 }
 

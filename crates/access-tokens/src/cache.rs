@@ -26,7 +26,8 @@ use self::{
 pub use self::{policy::Policy, slot::TokenGuard};
 use crate::{
     AccessToken, Clock, Error, ErrorKind, Rotation, TokenEndpoint,
-    endpoint::{Listener, caught_call, exchange, provider_of},
+    caught::caught_call,
+    endpoint::{Listener, exchange, provider_of},
     store::{Lease, Obtained, SharedStore, Told, Want},
 };
 
@@ -277,32 +278,28 @@ impl TokenCacheBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`], as [`Policy::check`], and for a store where the endpoint gives its tokens
-    /// [no name](TokenEndpoint::token_name).
+    /// [no id](TokenEndpoint::token_id).
     pub fn build(self) -> Result<TokenCache, Error> {
         self.check()?;
         Ok(self.start())
     }
 
-    /// The cache for synchronous code, with a thread of its own.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`], as [`build`](Self::build), and where the thread can't be started.
-    pub fn build_blocking(self) -> Result<crate::blocking::TokenCache, Error> {
-        self.check()?;
-        crate::blocking::TokenCache::start(|runtime| Self { runtime: Some(runtime), ..self }.start())
-    }
-
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         self.policy.check()?;
         match &self.store {
             Some(store) if !store.can_share(&self.endpoint)? => {
                 let provider = provider(&self.endpoint);
                 let message =
-                    format!("the tokens of {provider} have no name to share them by; see TokenEndpoint::token_name");
-                Err(Error::new(ErrorKind::Configuration, message))
+                    format!("the tokens of {provider} have no id to share them by; see TokenEndpoint::token_id");
+                Err(Error::configuration(message))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The cache, whose exchanges run in this runtime and not in that of the caller.
+    pub(crate) fn start_in(self, runtime: Handle) -> TokenCache {
+        Self { runtime: Some(runtime), ..self }.start()
     }
 
     pub(crate) fn start(self) -> TokenCache {
@@ -373,7 +370,7 @@ impl Core {
             Some(runtime) => Ok(runtime.clone()),
             None => Handle::try_current().map_err(|_| {
                 let message = "a token is asked for in a tokio runtime; synchronous code has blocking::TokenCache";
-                Error::new(ErrorKind::Configuration, message)
+                Error::configuration(message)
             }),
         }
     }

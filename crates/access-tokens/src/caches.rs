@@ -2,19 +2,15 @@
 
 use std::{
     collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use aws_lc_rs::{hmac, rand::SystemRandom};
-
 use crate::{
-    Clock, Error, ErrorKind, Policy, Scopes, TokenCache, TokenEndpoint, clock::Moment, endpoint::built,
-    store::SharedStore,
+    Clock, Error, Policy, TokenCache, TokenEndpoint, TokenId, clock::Moment, endpoint::built, store::SharedStore,
 };
 
-/// A bounded set of [`TokenCache`]s, one for each [`TokenKey`]. A clone is a further handle on the same set.
+/// A bounded set of [`TokenCache`]s, one for each [`TokenId`]. A clone is a further handle on the same set.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,7 +24,7 @@ use crate::{
 ///     let credentials = onence::Credentials::new(username, password);
 ///     let settings = onence::Client::builder(credentials).base_url(&base_url);
 ///
-///     let cache = caches.get_or_build(settings.key()?, || settings.build())?;
+///     let cache = caches.get_or_build(settings.token_id()?, || settings.build())?;
 ///     assert!(cache.token().await?.secret().len() > 1000);
 /// }
 /// # assert_eq!(sandbox.requests(access_tokens_sandbox::Endpoint::Onence), 1);
@@ -45,7 +41,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Caches {
-    by_key: HashMap<TokenKey, Entry>,
+    by_id: HashMap<TokenId, Entry>,
     /// When those nobody asked for are next looked for.
     sweep_at: Moment,
 }
@@ -73,7 +69,7 @@ impl TokenCaches {
         }
     }
 
-    /// The cache for `key`; if there is none, one of the endpoint that `build` makes.
+    /// The cache for `id`; if there is none, one of the endpoint that `build` makes.
     ///
     /// Where the set is full, the cache goes that was not asked for the longest. One that goes lives on with those who hold
     /// a handle on it.
@@ -83,7 +79,7 @@ impl TokenCaches {
     /// as it was.
     pub fn get_or_build<E: TokenEndpoint + 'static>(
         &self,
-        key: TokenKey,
+        id: TokenId,
         build: impl FnOnce() -> Result<E, Error>,
     ) -> Result<TokenCache, Error> {
         let settings = &self.0.settings;
@@ -92,7 +88,7 @@ impl TokenCaches {
         let mut dropped = Vec::new();
         {
             let mut caches = self.lock();
-            let found = caches.by_key.get_mut(&key).map(|entry| {
+            let found = caches.by_id.get_mut(&id).map(|entry| {
                 entry.last_asked = now;
                 entry.cache.clone()
             });
@@ -109,25 +105,25 @@ impl TokenCaches {
         }
         let built = builder.build()?;
         let mut caches = self.lock();
-        // Of two that were built at once the first counts, so that there is one cache for a key.
-        let entry = caches.by_key.entry(key).or_insert_with(|| Entry { cache: built.clone(), last_asked: now });
+        // Of two that were built at once the first counts, so that there is one cache for an id.
+        let entry = caches.by_id.entry(id).or_insert_with(|| Entry { cache: built.clone(), last_asked: now });
         let cache = entry.cache.clone();
-        while caches.by_key.len() > settings.limit {
+        while caches.by_id.len() > settings.limit {
             dropped.extend(caches.take_oldest());
         }
         drop(caches);
         Ok(cache)
     }
 
-    /// Drops the cache for `key`, as when a tenant leaves. Returns whether there was one.
-    pub fn remove(&self, key: &TokenKey) -> bool {
-        let removed = self.lock().by_key.remove(key);
+    /// Drops the cache for `id`, as when a tenant leaves. Returns whether there was one.
+    pub fn remove(&self, id: &TokenId) -> bool {
+        let removed = self.lock().by_id.remove(id);
         removed.is_some()
     }
 
     /// How many caches there are.
     pub fn len(&self) -> usize {
-        self.lock().by_key.len()
+        self.lock().by_id.len()
     }
 
     /// Whether there are none.
@@ -153,12 +149,12 @@ impl Caches {
             return Vec::new();
         }
         self.sweep_at = now.plus(idle / 8);
-        self.by_key.extract_if(|_, entry| now.since(entry.last_asked) >= idle).map(|(_, entry)| entry).collect()
+        self.by_id.extract_if(|_, entry| now.since(entry.last_asked) >= idle).map(|(_, entry)| entry).collect()
     }
 
     fn take_oldest(&mut self) -> Option<Entry> {
-        let oldest = self.by_key.iter().min_by_key(|(_, entry)| entry.last_asked).map(|(key, _)| key.clone())?;
-        self.by_key.remove(&oldest)
+        let oldest = self.by_id.iter().min_by_key(|(_, entry)| entry.last_asked).map(|(id, _)| id.clone())?;
+        self.by_id.remove(&oldest)
     }
 }
 
@@ -207,115 +203,17 @@ impl TokenCachesBuilder {
     /// The set, without a cache yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a limit of none, and as [`Policy::check`].
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a limit of none, and as [`Policy::check`].
     pub fn build(self) -> Result<TokenCaches, Error> {
         self.policy.check()?;
         if self.limit == 0 {
-            return Err(Error::new(ErrorKind::Configuration, "the limit of a set of caches must be 1 or more"));
+            return Err(Error::configuration("the limit of a set of caches must be 1 or more"));
         }
         Ok(self.start())
     }
 
     fn start(self) -> TokenCaches {
-        let caches = Caches { by_key: HashMap::new(), sweep_at: Moment::PAST };
+        let caches = Caches { by_id: HashMap::new(), sweep_at: Moment::PAST };
         TokenCaches(Arc::new(Shared { settings: self, caches: Mutex::new(caches) }))
     }
-}
-
-/// Everything that makes a token what it is: what is equal in all of it may share a token. From
-/// [`onence::ClientBuilder::key`](crate::onence::ClientBuilder::key) or
-/// [`worldline::ClientBuilder::key`](crate::worldline::ClientBuilder::key).
-///
-/// The secret counts too, so that nobody gets a token with another's name alone, and so do the certificate of an assertion and
-/// the proxy, roots and client certificate of a [`Transport`](crate::Transport): a tenant that changes one of them gets a new
-/// cache. Of all these only a keyed hash is kept, whose key is made anew in each process.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TokenKey {
-    provider: Box<str>,
-    base_url: Box<str>,
-    identity: Box<str>,
-    realm: Option<Box<str>>,
-    scopes: Scopes,
-    credential: [u8; 32],
-}
-
-impl TokenKey {
-    /// A key for an endpoint of your own: the provider's name, where it is, who asks (a client id or user name), and the
-    /// secret that proves it.
-    ///
-    /// ```
-    /// use access_tokens::TokenKey;
-    ///
-    /// let key = |scope: &str| {
-    ///     let key = TokenKey::new("example", "https://id.example", "client", b"secret")?;
-    ///     Ok::<_, access_tokens::Error>(key.with_scopes(scope.parse()?))
-    /// };
-    /// assert_eq!(key("read write")?, key("write read")?);
-    /// assert_ne!(key("read write")?, key("read")?);
-    /// # Ok::<(), access_tokens::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] where this machine gives no random numbers.
-    pub fn new(provider: &str, base_url: &str, identity: &str, secret: &[u8]) -> Result<Self, Error> {
-        Self::of_parts(provider, base_url, identity, [secret])
-    }
-
-    /// A key by several secrets.
-    pub(crate) fn of_parts<'a>(
-        provider: &str,
-        base_url: &str,
-        identity: &str,
-        secrets: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self, Error> {
-        let mut hash = hmac::Context::with_key(process_key()?);
-        for secret in secrets {
-            hash.update(&secret.len().to_be_bytes());
-            hash.update(secret);
-        }
-        let mut credential = [0; 32];
-        credential.copy_from_slice(hash.sign().as_ref());
-        Ok(Self {
-            provider: provider.into(),
-            base_url: base_url.into(),
-            identity: identity.into(),
-            realm: None,
-            scopes: Scopes::none(),
-            credential,
-        })
-    }
-
-    /// Adds the realm.
-    #[must_use]
-    pub fn with_realm(self, realm: &str) -> Self {
-        Self { realm: Some(realm.into()), ..self }
-    }
-
-    /// Adds the scopes; their order doesn't count.
-    #[must_use]
-    pub fn with_scopes(self, scopes: Scopes) -> Self {
-        Self { scopes, ..self }
-    }
-}
-
-impl fmt::Debug for TokenKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenKey")
-            .field("provider", &self.provider)
-            .field("base_url", &self.base_url)
-            .field("identity", &self.identity)
-            .field("realm", &self.realm)
-            .field("scopes", &self.scopes)
-            .finish_non_exhaustive()
-    }
-}
-
-fn process_key() -> Result<&'static hmac::Key, Error> {
-    static KEY: OnceLock<hmac::Key> = OnceLock::new();
-    if let Some(key) = KEY.get() {
-        return Ok(key);
-    }
-    let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-        .map_err(|_| Error::new(ErrorKind::Configuration, "this machine gives no random numbers"))?;
-    Ok(KEY.get_or_init(|| key))
 }

@@ -2,19 +2,17 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
 };
 
 use crate::{
-    AccessToken, Error, ErrorKind,
-    store::{NameKey, TokenName},
+    AccessToken, Error, ErrorKind, TokenId,
+    caught::{caught, caught_call},
 };
 
 /// The future of one exchange; boxed, which is nothing beside a request.
@@ -65,45 +63,27 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Names all that its tokens depend on, so that a fleet can share them through a
+    /// All that its tokens depend on, by which a fleet can share them through a
     /// [`SharedStore`](crate::store::SharedStore); `None` if they can't be shared. An endpoint that wraps another passes
     /// this on.
     ///
     /// ```
-    /// # use access_tokens::store::{NameKey, TokenName};
+    /// # use access_tokens::TokenId;
     /// # struct Mine { base_url: String, client_id: String, client_secret: String }
     /// # impl Mine {
-    /// fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-    ///     let parts = ["example", &self.base_url, &self.client_id, &self.client_secret];
-    ///     Some(names.name(parts.map(str::as_bytes)))
+    /// fn token_id(&self) -> Option<TokenId> {
+    ///     Some(TokenId::new("example", &self.base_url, &self.client_id, self.client_secret.as_bytes()))
     /// }
     /// # }
     /// ```
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        let _ = names;
+    fn token_id(&self) -> Option<TokenId> {
         None
     }
 }
 
-/// Drives what isn't ours; `None` if it panics.
-pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = caught_call(|| future.as_mut().poll(context));
-        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
-    })
-    .await
-}
-
-/// Calls what isn't ours; `None` if it panics.
-pub(crate) fn caught_call<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
-}
-
 /// What a closure of a user builds.
 pub(crate) fn built<T>(build: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let panicked = || Err(Error::new(ErrorKind::Configuration, "building a token endpoint panicked"));
-    caught_call(build).unwrap_or_else(panicked)
+    caught_call(build).unwrap_or_else(|| Err(Error::configuration("building a token endpoint panicked")))
 }
 
 /// One exchange, whatever the endpoint does.
@@ -118,10 +98,10 @@ pub(crate) fn provider_of(endpoint: &dyn TokenEndpoint) -> Result<String, Error>
     provider.ok_or_else(|| panicked("panicked when asked for its provider"))
 }
 
-/// The name that its tokens are shared by.
-pub(crate) fn token_name(endpoint: &dyn TokenEndpoint, names: &NameKey) -> Result<Option<TokenName>, Error> {
-    let name = caught_call(|| endpoint.token_name(names));
-    name.ok_or_else(|| panicked("panicked when asked for the name of its tokens"))
+/// What its tokens are shared by.
+pub(crate) fn token_id(endpoint: &dyn TokenEndpoint) -> Result<Option<TokenId>, Error> {
+    let id = caught_call(|| endpoint.token_id());
+    id.ok_or_else(|| panicked("panicked when asked for the id of its tokens"))
 }
 
 fn panicked(what: impl fmt::Display) -> Error {
@@ -141,8 +121,8 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Arc<T> {
         (**self).rotation()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        (**self).token_name(names)
+    fn token_id(&self) -> Option<TokenId> {
+        (**self).token_id()
     }
 }
 
@@ -159,8 +139,8 @@ impl<T: TokenEndpoint + ?Sized> TokenEndpoint for Box<T> {
         (**self).rotation()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        (**self).token_name(names)
+    fn token_id(&self) -> Option<TokenId> {
+        (**self).token_id()
     }
 }
 

@@ -103,6 +103,10 @@ impl Error {
         }))
     }
 
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
     /// Adds the cause, which [`source`](StdError::source) gives.
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -218,7 +222,17 @@ impl Error {
     }
 
     /// Why, in the words of whoever found out, such as `Connection refused (os error 111)`: the innermost
-    /// [`source`](StdError::source), in one line of at most 300 characters, without control and invisible ones.
+    /// [`source`](StdError::source), in one line of at most 300 characters, without control and invisible ones. To show both, there
+    /// is `{:#}`:
+    ///
+    /// ```
+    /// use access_tokens::{Error, ErrorKind};
+    ///
+    /// let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    /// let error = Error::new(ErrorKind::Unavailable, "the KMS can't be reached").with_source(refused);
+    /// assert_eq!(format!("{error}"), "the KMS can't be reached");
+    /// assert_eq!(format!("{error:#}"), "the KMS can't be reached: connection refused");
+    /// ```
     pub fn cause(&self) -> Option<String> {
         self.source().map(|source| Cause::of(source).to_string()).filter(|cause| !cause.is_empty())
     }
@@ -244,6 +258,11 @@ impl Error {
         self.0.code.as_deref()
     }
 
+    /// The error code, if it is this provider's.
+    pub(crate) fn code_of(&self, provider: &str) -> Option<&str> {
+        self.code().filter(|_| self.provider() == Some(provider))
+    }
+
     /// What the provider said to its error code, or in its place. Text of a server: at most 300 characters, without control
     /// and invisible characters and words too long to be prose, and left out where it holds a secret of ours; still nothing
     /// to act upon.
@@ -259,8 +278,12 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    /// The message; with `{:#}` the [cause](Self::cause) behind it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        match self.cause().filter(|_| f.alternate()) {
+            Some(cause) => write!(f, "{}: {cause}", self.0.message),
+            None => f.write_str(&self.0.message),
+        }
     }
 }
 

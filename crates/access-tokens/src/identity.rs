@@ -4,6 +4,7 @@ mod certificate;
 mod content;
 mod key;
 mod name;
+mod named;
 mod pem;
 #[cfg(feature = "encrypted-keys")]
 mod pkcs12;
@@ -16,12 +17,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-#[cfg(feature = "probe")]
-pub(crate) use self::certificate::system_time;
-use self::content::{Item, Kind};
 pub use self::roots::root_certificates;
 pub(crate) use self::{certificate::Certificates, key::PrivateKey};
-use crate::{Error, ErrorKind, SecretFile, Setting};
+use self::{
+    content::unused,
+    named::{Named, Source},
+};
+use crate::{Error, SecretFile, Setting};
 
 /// A private key and the chain of certificates that belongs to it.
 ///
@@ -37,7 +39,7 @@ use crate::{Error, ErrorKind, SecretFile, Setting};
 /// PEM may be as environment variables hold it: in one line, with `\n` in place of line breaks. A byte order mark before it is
 /// skipped.
 ///
-/// Every mistake is an [`ErrorKind::Configuration`] that says which of the two it is about, and in which file: no key, no
+/// Every mistake is an [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) that says which of the two it is about, and in which file: no key, no
 /// certificate, a key that is encrypted or a wrong passphrase, a key of another kind, two that don't belong together, a
 /// certificate that has ended or isn't valid yet. One that ends within 30 days is warned of in the log, once a day while it
 /// is in use.
@@ -47,10 +49,10 @@ use crate::{Error, ErrorKind, SecretFile, Setting};
 /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 /// use access_tokens::Identity;
 ///
-/// let identity = Identity::new(key, certificate)?;
+/// let identity = Identity::new(key, Some(certificate.as_ref()), None)?;
 /// assert_eq!(identity.key_type(), "RSA");
 ///
-/// let error = Identity::new(certificate, certificate).unwrap_err();
+/// let error = Identity::new(certificate, Some(certificate.as_ref()), None).unwrap_err();
 /// assert_eq!(error.to_string(), "the private key: it is a certificate; are key and certificate swapped?");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -64,68 +66,34 @@ struct Inner {
 }
 
 impl Identity {
-    /// Takes the key and the certificates, each in PEM or DER.
+    /// Takes the key and the certificates, each in PEM or DER; or, without certificates, a PKCS#12 bundle (`.p12`, `.pfx`), which
+    /// holds both. The passphrase is that of the key or of the bundle; where nothing is encrypted it does nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], as the type says.
-    pub fn new(key: impl AsRef<[u8]>, certificates: impl AsRef<[u8]>) -> Result<Self, Error> {
-        Self::of(&Named::key(key.as_ref()), &Named::certificates(certificates.as_ref()), None)
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says.
+    pub fn new(key: impl AsRef<[u8]>, certificates: Option<&[u8]>, passphrase: Option<&str>) -> Result<Self, Error> {
+        match certificates {
+            Some(certificates) => {
+                Self::of_pair(&Source::KEY.of(key.as_ref()), &Source::CERTIFICATES.of(certificates), passphrase)
+            }
+            None => Self::of_bundle(&Source::BUNDLE.of(key.as_ref()), passphrase),
+        }
     }
 
-    /// Reads both from files; they may be one and the same.
+    /// [`new`](Self::new) with files. Key and certificates may be in one and the same.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], as the type says, and for a file that can't be read.
-    pub fn read(key: impl AsRef<Path>, certificates: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::of_files(key.as_ref(), certificates.as_ref(), None)
-    }
-
-    /// [`new`](Self::new) with a key in encrypted PKCS#8. The passphrase of a key that isn't encrypted does nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`], as the type says.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn new_encrypted(
-        key: impl AsRef<[u8]>,
-        certificates: impl AsRef<[u8]>,
-        passphrase: &str,
-    ) -> Result<Self, Error> {
-        Self::of(&Named::key(key.as_ref()), &Named::certificates(certificates.as_ref()), Some(passphrase))
-    }
-
-    /// [`read`](Self::read) with a key in encrypted PKCS#8. The passphrase of a key that isn't encrypted does nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`], as the type says, and for a file that can't be read.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn read_encrypted(
-        key: impl AsRef<Path>,
-        certificates: impl AsRef<Path>,
-        passphrase: &str,
-    ) -> Result<Self, Error> {
-        Self::of_files(key.as_ref(), certificates.as_ref(), Some(passphrase))
-    }
-
-    /// Takes a PKCS#12 bundle (`.p12`, `.pfx`), which holds the key and the certificates. Of several keys the one counts whose
-    /// certificate is there too. The passphrase may be empty.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`], as the type says.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn from_pkcs12(bundle: impl AsRef<[u8]>, passphrase: &str) -> Result<Self, Error> {
-        Self::of_pkcs12(&Named::bundle(bundle.as_ref()), passphrase)
-    }
-
-    /// [`from_pkcs12`](Self::from_pkcs12) with a file.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`], as the type says, and for a file that can't be read.
-    #[cfg(feature = "encrypted-keys")]
-    pub fn read_pkcs12(bundle: impl AsRef<Path>, passphrase: &str) -> Result<Self, Error> {
-        let source = Source { path: Some(bundle.as_ref().display().to_string()), ..Source::BUNDLE };
-        let file = source.read(bundle.as_ref())?;
-        let identity = Self::of_pkcs12(&Named { bytes: file.bytes(), source }, passphrase)?;
-        Ok(identity.with_warnings_of(&[&file]))
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as the type says, and for a file that can't be read.
+    pub fn read(key: impl AsRef<Path>, certificates: Option<&Path>, passphrase: Option<&str>) -> Result<Self, Error> {
+        let Some(certificates) = certificates else {
+            let source = Source::BUNDLE.at(key.as_ref());
+            let file = source.read(key.as_ref())?;
+            return Ok(Self::of_bundle(&source.of(file.bytes()), passphrase)?.with_warnings_of(&[&file]));
+        };
+        let (of_key, of_certificates) = (Source::KEY.at(key.as_ref()), Source::CERTIFICATES.at(certificates));
+        let (key_file, file) = (of_key.read(key.as_ref())?, of_certificates.read(certificates)?);
+        let identity = Self::of_pair(&of_key.of(key_file.bytes()), &of_certificates.of(file.bytes()), passphrase)?;
+        Ok(identity.with_warnings_of(&[&key_file, &file]))
     }
 
     /// Of which kind the key is: `RSA`, `EC P-256`, `EC P-384` or `Ed25519`.
@@ -156,10 +124,10 @@ impl Identity {
     /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
     /// use access_tokens::Identity;
     ///
-    /// assert!(Identity::new(key, certificate)?.warnings().is_empty());
+    /// assert!(Identity::new(key, Some(certificate.as_ref()), None)?.warnings().is_empty());
     ///
     /// let request = "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n";
-    /// let identity = Identity::new(key, format!("{certificate}{request}"))?;
+    /// let identity = Identity::new(key, Some(format!("{certificate}{request}").as_ref()), None)?;
     /// assert_eq!(identity.warnings(), ["section 2 of the certificate (a certificate request) isn't used"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -172,7 +140,7 @@ impl Identity {
     /// ```
     /// # let sandbox = tokio::runtime::Runtime::new()?.block_on(access_tokens_sandbox::Sandbox::start())?;
     /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-    /// let identity = access_tokens::Identity::new(key, certificate)?;
+    /// let identity = access_tokens::Identity::new(key, Some(certificate.as_ref()), None)?;
     /// assert_eq!(identity.with_pem(|pem| pem.matches("-----BEGIN ").count()), 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -216,16 +184,7 @@ impl Identity {
         Secret::from(pem)
     }
 
-    fn of_files(key: &Path, certificates: &Path, passphrase: Option<&str>) -> Result<Self, Error> {
-        let key_source = Source { path: Some(key.display().to_string()), ..Source::KEY };
-        let source = Source { path: Some(certificates.display().to_string()), ..Source::CERTIFICATES };
-        let (key_file, file) = (key_source.read(key)?, source.read(certificates)?);
-        let key = Named { bytes: key_file.bytes(), source: key_source };
-        let identity = Self::of(&key, &Named { bytes: file.bytes(), source }, passphrase)?;
-        Ok(identity.with_warnings_of(&[&key_file, &file]))
-    }
-
-    fn of(key_named: &Named<'_>, named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
+    fn of_pair(key_named: &Named<'_>, named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
         let key_items = content::items(key_named)?;
         let (key, position) = PrivateKey::find(&key_items, key_named, passphrase)?;
         let items = content::items(named)?;
@@ -238,14 +197,25 @@ impl Identity {
             warnings.extend(unused(&key_items, &used, Setting::Key));
         }
         warnings.extend(unused(&items, &used, Setting::Certificate));
-        Self::valid(key, certificates, warnings)
+        certificates.check_validity()?;
+        Ok(Self::with_warnings(key, certificates, warnings))
     }
 
-    fn valid(key: PrivateKey, certificates: Certificates, warnings: Vec<String>) -> Result<Self, Error> {
-        certificates.check_validity()?;
+    #[cfg(feature = "encrypted-keys")]
+    fn of_bundle(named: &Named<'_>, passphrase: Option<&str>) -> Result<Self, Error> {
+        let (key, certificates, warnings) = pkcs12::read(named, passphrase.unwrap_or_default())?;
+        Ok(Self::with_warnings(key, certificates, warnings))
+    }
+
+    #[cfg(not(feature = "encrypted-keys"))]
+    fn of_bundle(named: &Named<'_>, _: Option<&str>) -> Result<Self, Error> {
+        Err(named.error("this program can't read one; build it with the feature encrypted-keys"))
+    }
+
+    fn with_warnings(key: PrivateKey, certificates: Certificates, warnings: Vec<String>) -> Self {
         certificates.warn_of_end();
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        Ok(Self(Arc::new(Inner { key, certificates, warnings })))
+        Self(Arc::new(Inner { key, certificates, warnings }))
     }
 
     /// The files' own, which are logged already.
@@ -259,24 +229,6 @@ impl Identity {
     }
 }
 
-/// A warning for each item that isn't in use.
-fn unused(items: &[Item], used: &[&[u8]], role: Setting) -> Vec<String> {
-    let is_unused = |item: &&Item| item.kind != Kind::EcParameters && !used.contains(&item.der.as_slice());
-    let warning = |item: &Item| {
-        let (place, label) = (&item.place, item.label());
-        match (&item.kind, role) {
-            (Kind::Certificate, Setting::Key) => {
-                format!("{place} ({label}) isn't used; certificates are read from the setting certificate alone")
-            }
-            (Kind::Certificate, _) => {
-                format!("{place} ({label}) isn't in the chain of the key's certificate and isn't used")
-            }
-            _ => format!("{place} ({label}) isn't used"),
-        }
-    };
-    items.iter().filter(is_unused).map(warning).collect()
-}
-
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
@@ -286,82 +238,9 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Bytes, and where they are from.
-pub(crate) struct Named<'a> {
-    pub(crate) bytes: &'a [u8],
-    source: Source,
-}
-
-/// What bytes are meant to be, and which file they are from.
-#[derive(Clone)]
-struct Source {
-    what: &'static str,
-    path: Option<String>,
-    setting: Setting,
-}
-
-impl<'a> Named<'a> {
-    fn key(bytes: &'a [u8]) -> Self {
-        Self { bytes, source: Source::KEY }
-    }
-
-    fn certificates(bytes: &'a [u8]) -> Self {
-        Self { bytes, source: Source::CERTIFICATES }
-    }
-
-    #[cfg(feature = "encrypted-keys")]
-    fn bundle(bytes: &'a [u8]) -> Self {
-        Self { bytes, source: Source::BUNDLE }
-    }
-
-    fn name(&self) -> String {
-        self.source.name()
-    }
-
-    fn place(&self, noun: &str, index: usize) -> String {
-        self.source.place(noun, index)
-    }
-
-    fn error(&self, what: impl fmt::Display) -> Error {
-        self.source.error(what)
-    }
-}
-
-impl Source {
-    const KEY: Self = Self { what: "the private key", path: None, setting: Setting::Key };
-    const CERTIFICATES: Self = Self { what: "the certificate", path: None, setting: Setting::Certificate };
-    #[cfg(feature = "encrypted-keys")]
-    const BUNDLE: Self = Self { what: "the PKCS#12 bundle", path: None, setting: Setting::Pkcs12 };
-
-    /// As messages call it: `the private key in key.pem`.
-    fn name(&self) -> String {
-        match &self.path {
-            Some(path) => format!("{} in {path}", self.what),
-            None => self.what.to_owned(),
-        }
-    }
-
-    /// One of several things in it, counted from 0: `section 1 of key.pem`.
-    fn place(&self, noun: &str, index: usize) -> String {
-        format!("{noun} {} of {}", index + 1, self.path.as_deref().unwrap_or(self.what))
-    }
-
-    fn error(&self, what: impl fmt::Display) -> Error {
-        let message = format!("{}: {what}", self.name());
-        Error::new(ErrorKind::Configuration, message).with_setting(self.setting)
-    }
-
-    fn read(&self, path: &Path) -> Result<SecretFile, Error> {
-        SecretFile::read(path).map_err(|e| {
-            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
-            self.error(format_args!("it can't be read: {cause}"))
-        })
-    }
-}
-
 /// The certificates of a key that is elsewhere, its own first.
 pub(crate) fn certificates(bytes: &[u8]) -> Result<Certificates, Error> {
-    let named = Named::certificates(bytes);
+    let named = Source::CERTIFICATES.of(bytes);
     let items = content::items(&named)?;
     let certificates = Certificates::first(&items, &named)?;
     let used: Vec<_> = certificates.chain.iter().map(Vec::as_slice).collect();
@@ -371,14 +250,14 @@ pub(crate) fn certificates(bytes: &[u8]) -> Result<Certificates, Error> {
 
 /// A key without a certificate.
 pub(crate) fn key(bytes: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, Error> {
-    key_alone(&Named::key(bytes), passphrase)
+    key_alone(&Source::KEY.of(bytes), passphrase)
 }
 
 /// [`key`] from a file.
 pub(crate) fn read_key(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, Error> {
-    let source = Source { path: Some(path.display().to_string()), ..Source::KEY };
+    let source = Source::KEY.at(path);
     let file = source.read(path)?;
-    key_alone(&Named { bytes: file.bytes(), source }, passphrase)
+    key_alone(&source.of(file.bytes()), passphrase)
 }
 
 fn key_alone(named: &Named<'_>, passphrase: Option<&str>) -> Result<PrivateKey, Error> {

@@ -62,24 +62,29 @@
 //!
 //! - `encrypted-keys`: encrypted PKCS#8 and PKCS#12 bundles for an [`Identity`].
 //! - `metrics`: counters, histograms and gauges, see the module of that name.
-//! - `probe`: [`Transport`] tells how far a request gets on its way to a server, see the module of that name.
-//! - `reqwest`: the module of that name, the way to settings of the HTTP client that [`Transport`] doesn't have.
+//! - `reqwest`: the module of that name, the way to the HTTP client, and to settings of it that [`Transport`] doesn't have.
+//! - `tls`: the module of that name, TLS as [`Transport`] sets it up, for a connection of your own.
 //! - `reqwest-middleware`, `tower`: the module `http`, a middleware and a layer that put the token on requests.
 
 mod answer;
 pub mod assertion;
+mod base_url;
 pub mod blocking;
 mod cache;
 mod caches;
+mod caught;
 mod cause;
 mod clock;
 mod endpoint;
 mod error;
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 pub mod http;
+mod http_date;
 mod identity;
+mod jws;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod obstacle;
 pub mod onence;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
@@ -90,24 +95,28 @@ mod setting;
 pub mod store;
 pub mod testing;
 mod text;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod token;
+mod token_id;
 mod transport;
+mod watched_files;
 pub mod worldline;
 
 pub use cache::{Policy, Subscription, TokenCache, TokenCacheBuilder, TokenGuard};
-pub use caches::{TokenCaches, TokenCachesBuilder, TokenKey};
+pub use caches::{TokenCaches, TokenCachesBuilder};
 pub use clock::Clock;
 pub use endpoint::{Exchange, Rotation, Rotations, TokenEndpoint};
 pub use error::{Error, ErrorKind};
 pub use identity::{Identity, root_certificates};
+pub use obstacle::Obstacle;
 pub use rotation::RotatingEndpoint;
 pub use scopes::Scopes;
 pub use secret_file::SecretFile;
 pub use setting::Setting;
 pub use token::AccessToken;
-#[cfg(feature = "probe")]
-pub use transport::probe;
-pub use transport::{Obstacle, Transport};
+pub use token_id::TokenId;
+pub use transport::Transport;
 
 // Its second program needs the feature.
 #[cfg(all(doctest, feature = "reqwest-middleware"))]

@@ -3,20 +3,22 @@
 //! `POST /oauth/token` with HTTP Basic and a JSON body (`specs/onence.openapi.yaml`). Tokens are about 3,000 characters long
 //! and live an hour. The server may answer with the same token and what is left of its life.
 
+pub(crate) mod error_code;
+
 use std::fmt;
 
 use access_tokens_raw::{Secret, SecretValue, hooks::Authentication, onence as raw, progenitor_client::ClientInfo};
 use url::Url;
 
+pub use self::error_code::ErrorCode;
+use self::error_code::PROVIDER;
 use crate::{
-    Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenKey, Transport,
+    Error, Exchange, Scopes, Setting, TokenEndpoint, TokenId, Transport,
     answer::{Asked, Granted},
+    base_url::{self, BaseUrl},
     clock::Moment,
-    store::{NameKey, TokenName},
-    transport::{self, BaseUrl, Route},
+    transport::Route,
 };
-
-const PROVIDER: &str = "onence";
 
 /// The base URL that the specification names.
 pub const BASE_URL: &str = "https://api.1nce.com/management-api";
@@ -37,7 +39,7 @@ impl Credentials {
     /// Checks both, as building a client does.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: [`Setting::check`] refuses one of them, or the user name holds a colon.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): [`Setting::check`] refuses one of them, or the user name holds a colon.
     pub fn check(&self) -> Result<(), Error> {
         self.basic().map(|_| ())
     }
@@ -76,6 +78,7 @@ pub struct Client {
     raw: raw::Client,
     base_url: Url,
     token_url: String,
+    token_id: TokenId,
     credentials: Credentials,
     transport: Transport,
     route: Route,
@@ -85,7 +88,7 @@ impl Client {
     /// A client of the server that the specification names, with the default [`Transport`].
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], as for [`ClientBuilder::build`].
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as for [`ClientBuilder::build`].
     pub fn new(credentials: Credentials) -> Result<Self, Error> {
         Self::builder(credentials).build()
     }
@@ -117,35 +120,32 @@ impl ClientBuilder {
         Self { transport, ..self }
     }
 
-    /// What a token of such a client can be shared by, for [`TokenCaches`](crate::TokenCaches).
+    /// What its tokens depend on, for [`TokenCaches`](crate::TokenCaches).
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`.
-    pub fn key(&self) -> Result<TokenKey, Error> {
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`.
+    pub fn token_id(&self) -> Result<TokenId, Error> {
         let Self { credentials: Credentials { username, password }, base_url, transport } = self;
-        let secrets = [password.expose().as_bytes()].into_iter().chain(transport.parts());
-        TokenKey::of_parts(PROVIDER, base_url.checked()?.as_str(), username, secrets)
+        let secrets = [password.expose().as_bytes(), transport.client_certificate_der()];
+        let id = TokenId::of_secrets(PROVIDER, base_url.checked()?.as_str(), username, secrets);
+        Ok(id.with_route(transport.route()))
     }
 
     /// Checks the settings; sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, a user name with
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, a user name with
     /// a colon, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
+        let token_id = self.token_id()?;
         let Self { credentials, base_url, transport } = self;
         let base_url = base_url.checked()?;
-        let (username, password) = (&credentials.username, credentials.password.expose());
-        Setting::Username.check(username)?;
-        Setting::Password.check(password)?;
-        let basic = Authentication::basic(username, password).ok_or_else(|| {
-            Setting::Username.error("holds a colon, which Basic authentication can't carry (RFC 7617)")
-        })?;
+        let basic = credentials.basic()?;
         let (client, route) = transport.client(&base_url)?;
-        let prefix = transport::without_slash(&base_url);
+        let prefix = base_url::without_slash(&base_url);
         let raw = raw::Client::new_with_client(prefix, client, basic);
         let token_url = format!("{prefix}/oauth/token");
-        Ok(Client { raw, base_url, token_url, credentials, transport, route })
+        Ok(Client { raw, base_url, token_url, token_id, credentials, transport, route })
     }
 }
 
@@ -154,10 +154,8 @@ impl TokenEndpoint for Client {
         PROVIDER
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        let Credentials { username, password } = &self.credentials;
-        let parts = [PROVIDER, self.base_url.as_str(), username, password.expose()];
-        Some(names.name(parts.map(str::as_bytes).into_iter().chain([self.transport.client_certificate_der()])))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(self.token_id.clone())
     }
 
     fn exchange(&self) -> Exchange<'_> {
@@ -203,49 +201,5 @@ fn granted(answer: raw::types::BearerToken200) -> Granted {
         access_token: answer.access_token,
         token_type: answer.token_type,
         expires_in: answer.expires_in,
-    }
-}
-
-/// 1NCE's error codes (`#/components/schemas/Bearer_Token_400`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// The user doesn't exist, or the password is wrong.
-    BadCredentials,
-    /// The `Authorization` header lacks the user name or the password.
-    AuthValidationError,
-    /// The body lacks a member.
-    BodyValidationError,
-    /// The body isn't JSON.
-    UnsupportedContentTypeError,
-    /// A code that the specification doesn't list.
-    // Quirk onence-closed-error-codes.
-    Unknown(String),
-}
-
-impl ErrorCode {
-    /// The code that `error` came with, if it came from 1NCE with one.
-    pub fn of(error: &Error) -> Option<Self> {
-        let code = error.code().filter(|_| error.provider() == Some(PROVIDER))?;
-        Some(Self::known(code).unwrap_or_else(|| Self::Unknown(code.to_owned())))
-    }
-
-    fn known(code: &str) -> Option<Self> {
-        Some(match code {
-            "BadCredentials" => Self::BadCredentials,
-            "AuthValidationError" => Self::AuthValidationError,
-            "BodyValidationError" => Self::BodyValidationError,
-            "UnsupportedContentTypeError" => Self::UnsupportedContentTypeError,
-            _ => return None,
-        })
-    }
-}
-
-/// Whose move a known code is.
-pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
-    match ErrorCode::known(code)? {
-        ErrorCode::BadCredentials | ErrorCode::AuthValidationError => Some(ErrorKind::Credentials),
-        ErrorCode::BodyValidationError | ErrorCode::UnsupportedContentTypeError => Some(ErrorKind::Request),
-        ErrorCode::Unknown(_) => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The way to settings of the HTTP client that [`Transport`] has no method for (feature `reqwest`).
+//! The way to the HTTP client, and to settings of it that [`Transport`] has no method for (feature `reqwest`).
 //!
 //! ```
 //! use access_tokens::{Transport, reqwest::Configure};
@@ -8,11 +8,9 @@
 
 use std::sync::Arc;
 
-pub use ::reqwest::ClientBuilder;
+pub use ::reqwest::{ClientBuilder, Response};
 
-use crate::Transport;
-
-pub(crate) type Closure = Arc<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
+use crate::{Error, Transport};
 
 /// Hands our builder to a closure.
 pub trait Configure {
@@ -38,4 +36,30 @@ impl Configure for Transport {
         self.configure = Some(Arc::new(configure));
         self
     }
+}
+
+/// Asks for `base_url` once (`GET`), over exactly the connection that an exchange there would use. No credentials are sent, but for
+/// those of the proxy and a client certificate that the server asks for. Any status counts as an answer; of its body nothing is
+/// read yet.
+///
+/// ```
+/// use access_tokens::{Obstacle, Transport, reqwest};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = access_tokens_sandbox::Sandbox::start().await?;
+/// # let base_url = sandbox.onence_base_url();
+/// assert_eq!(reqwest::get(&Transport::new(), &base_url).await?.status(), 404);
+///
+/// let nobody = "http://127.0.0.1:1"; // where nobody listens
+/// let failure = reqwest::get(&Transport::new(), nobody).await.unwrap_err();
+/// assert_eq!(failure.obstacle(), Some(Obstacle::Connection));
+/// assert!(failure.is_retryable());
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Why no answer came, as an exchange would report it. [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) without an
+/// [obstacle](Error::obstacle), before anything is sent: a base URL that isn't `https`, a transport that can't be set up.
+pub async fn get(transport: &Transport, base_url: &str) -> Result<Response, Error> {
+    transport.get(base_url).await
 }

@@ -1,7 +1,5 @@
 //! Credentials that change while a service runs.
 
-mod files;
-
 use std::{
     fmt,
     path::PathBuf,
@@ -11,11 +9,10 @@ use std::{
     },
 };
 
-pub(crate) use self::files::{Files, Watched};
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, Obstacle, TokenEndpoint,
+    AccessToken, Error, ErrorKind, Exchange, Obstacle, TokenEndpoint, TokenId,
     endpoint::{Rotation, Rotations, built, exchange, provider_of},
-    store::{NameKey, TokenName},
+    watched_files::{Files, Watched},
 };
 
 /// A token endpoint whose client is built anew when its secret, key or certificate changes: without a restart, and without a
@@ -296,9 +293,9 @@ impl TokenEndpoint for RotatingEndpoint {
         Some(self.shared.rotations.subscribe())
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+    fn token_id(&self) -> Option<TokenId> {
         let newest = self.shared.lock().newest.clone();
-        newest.endpoint.token_name(names)
+        newest.endpoint.token_id()
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind, Setting};
+use crate::{Error, Setting};
 
 /// More than any secret, key with its chain, or list of roots takes.
 const LARGEST: usize = 1024 * 1024;
@@ -43,7 +43,7 @@ impl SecretFile {
     /// Reads a regular file of at most 1 MiB, or a pipe for at most 30 s.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: it can't be read, is too large, or is a folder, device or socket.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): it can't be read, is too large, or is a folder, device or socket.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let read = || {
@@ -53,7 +53,7 @@ impl SecretFile {
             Ok((content, is_pipe, warning(path, &metadata)))
         };
         let (content, is_pipe, warning) = read().map_err(|error: io::Error| {
-            Error::new(ErrorKind::Configuration, format!("{} can't be read", path.display())).with_source(error)
+            Error::configuration(format!("{} can't be read", path.display())).with_source(error)
         })?;
         if let Some(warning) = &warning {
             tracing::warn!("{warning}");
@@ -69,7 +69,7 @@ impl SecretFile {
     /// The content as the text of a setting, without one line break at its end.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: it isn't UTF-8, or [`Setting::check`] refuses it.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): it isn't UTF-8, or [`Setting::check`] refuses it.
     pub fn secret(&self, setting: Setting) -> Result<&str, Error> {
         let path = self.path.display();
         let text = std::str::from_utf8(&self.content)

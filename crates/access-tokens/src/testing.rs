@@ -38,9 +38,9 @@ use std::{
 use tokio::time::sleep;
 
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
+    AccessToken, Error, Exchange, TokenEndpoint, TokenId,
     clock::Moment,
-    store::{NameKey, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+    store::{StoreAnswer, Stored, Swap, TokenStore},
 };
 
 /// Always answers with the same token, at once. A clone counts together with the original.
@@ -100,12 +100,12 @@ impl TokenEndpoint for FixedEndpoint {
         })
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([b"fixed", self.token.secret().as_bytes()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("fixed", "", "", self.token.secret().as_bytes()))
     }
 }
 
-/// Answers with what it was told to, in that order, then with [`ErrorKind::Configuration`]. A clone is the same endpoint: a
+/// Answers with what it was told to, in that order, then with [`ErrorKind::Configuration`](crate::ErrorKind::Configuration). A clone is the same endpoint: a
 /// test can keep one to count the exchanges, and to add answers.
 #[derive(Clone, Default)]
 pub struct ScriptedEndpoint(Arc<Script>);
@@ -154,9 +154,8 @@ impl TokenEndpoint for ScriptedEndpoint {
         Box::pin(async {
             let (asked, so_far) = (Moment::now(), self.0.exchanges.fetch_add(1, Ordering::Relaxed));
             let answer = self.answers().pop_front();
-            let (latency, answer) = answer.ok_or_else(|| {
-                Error::new(ErrorKind::Configuration, format!("the script of {so_far} answers is at its end"))
-            })?;
+            let (latency, answer) =
+                answer.ok_or_else(|| Error::configuration(format!("the script of {so_far} answers is at its end")))?;
             if !latency.is_zero() {
                 sleep(latency).await;
             }
@@ -165,8 +164,8 @@ impl TokenEndpoint for ScriptedEndpoint {
     }
 
     /// All of them are one client's.
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([b"scripted".as_slice()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("scripted", "", "", b""))
     }
 }
 

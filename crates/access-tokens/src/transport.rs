@@ -1,34 +1,29 @@
 //! How requests reach a token endpoint, and the rules that no setting lifts: no redirects, `https` but for loopback.
 
-pub(crate) mod base_url;
-#[cfg(feature = "probe")]
-pub mod probe;
+mod lookup;
 mod proxy;
 mod route;
-mod tls;
+pub(crate) mod tls;
 mod watch;
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use access_tokens_raw::Secret;
-use rustls_pki_types::CertificateDer;
 use tower::util::MapResponseLayer;
 use url::Url;
 
-pub use self::route::Obstacle;
-use self::watch::Names;
+use self::lookup::Names;
 pub(crate) use self::{
-    base_url::{BaseUrl, without_slash},
     route::Route,
     watch::{Seen, watched},
 };
 #[cfg(feature = "reqwest")]
-use crate::endpoint::caught_call;
-use crate::{Error, ErrorKind, Identity, Setting, cause::Cause, root_certificates};
+use crate::caught::caught_call;
+use crate::{Error, Identity, Setting, base_url::BaseUrl, cause::Cause};
 
 /// Proxy, extra roots, client certificate and time-outs of the connection to a token endpoint.
 ///
@@ -52,8 +47,11 @@ pub struct Transport {
     connect_timeout: Duration,
     timeout: Duration,
     #[cfg(feature = "reqwest")]
-    pub(crate) configure: Option<crate::reqwest::Closure>,
+    pub(crate) configure: Option<Configure>,
 }
+
+#[cfg(feature = "reqwest")]
+type Configure = std::sync::Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Default for Transport {
     fn default() -> Self {
@@ -82,7 +80,8 @@ impl Transport {
         Self { proxy: Some(Secret::from(url.into())), ..self }
     }
 
-    /// Trusts these certificates too: PEM, one or many, or one in DER; see [`root_certificates`].
+    /// Trusts these certificates too: PEM, one or many, or one in DER; see
+    /// [`root_certificates`](crate::root_certificates).
     #[must_use]
     pub fn add_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
@@ -115,15 +114,38 @@ impl Transport {
     /// Checks the URL of the proxy, as building a client does.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: it isn't an `http://` or `https://` URL, or holds more than a user, host and port.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): it isn't an `http://` or `https://` URL, or holds more than a user, host and port.
     pub fn check(&self) -> Result<(), Error> {
         self.proxy.as_ref().map_or(Ok(()), |proxy| proxy::checked(proxy.expose(), "").map(|_| ()))
     }
 
-    /// What makes one way to a server another, for the key of a token.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+    /// The proxy on the way to `base_url`, as `host:port`: the one that is set, or else that of the environment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a base URL that isn't `https`, a proxy that can't be used.
+    pub fn proxy_for(&self, base_url: &str) -> Result<Option<String>, Error> {
+        let url = BaseUrl(base_url.to_owned()).checked()?;
+        Ok(self.proxy_to(&url)?.as_ref().map(route::host_and_port))
+    }
+
+    fn proxy_to(&self, url: &Url) -> Result<Option<Url>, Error> {
+        proxy::to(url, self.proxy.as_ref().map(Secret::expose))
+    }
+
+    /// See [`reqwest::get`](crate::reqwest::get).
+    #[cfg(feature = "reqwest")]
+    pub(crate) async fn get(&self, base_url: &str) -> Result<reqwest::Response, Error> {
+        self.ready()?;
+        let url = BaseUrl(base_url.to_owned()).checked()?;
+        let (client, route) = self.client(&url)?;
+        let (outcome, seen) = watched(client.get(url).send()).await;
+        outcome.map_err(|error| route.failure(&seen, error))
+    }
+
+    /// What makes one way to a server another.
+    pub(crate) fn route(&self) -> impl Iterator<Item = &[u8]> {
         let proxy = self.proxy.as_ref().map_or(&[][..], AsRef::as_ref);
-        [proxy, self.client_certificate_der()].into_iter().chain(self.roots.iter().map(Vec::as_slice))
+        [proxy].into_iter().chain(self.roots.iter().map(Vec::as_slice))
     }
 
     /// The certificate that a token may be bound to (RFC 8705); empty if there is none.
@@ -143,7 +165,7 @@ impl Transport {
     /// caller's own are put on top.
     pub(crate) fn client(&self, base_url: &Url) -> Result<(reqwest::Client, Route), Error> {
         let connected = MapResponseLayer::new(|connection| {
-            watch::note(|seen| seen.connected = Some(Instant::now()));
+            watch::note(|seen| seen.connected = true);
             connection
         });
         let mut builder = reqwest::Client::builder()
@@ -152,7 +174,6 @@ impl Transport {
             .timeout(self.timeout)
             .dns_resolver(Names)
             .connector_layer(connected)
-            .tls_info(cfg!(feature = "probe"))
             // What servers send that is whole, if sloppy (RFC 9112 section 5): folded lines, blanks around names.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
@@ -164,18 +185,20 @@ impl Transport {
             let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| Setting::Proxy.error("can't be used"))?);
         }
-        let roots = self.extra_roots()?;
-        if let Some(identity) = &self.identity {
-            identity.check_for_tls()?;
-        }
-        // A machine without root certificates will do for `http`.
         if base_url.scheme() == "https" {
-            let tls = tls::config(roots, self.identity.as_ref())?;
+            // The HTTP client's own way to set up TLS can't tell that a server asked for a certificate.
+            let mut tls = tls::config(&self.roots, self.identity.as_ref())?;
+            // HTTP/2 gains nothing for a request that comes alone.
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder = builder.tls_backend_preconfigured(tls);
+        } else {
+            // A machine without root certificates will do for `http`; what is set is to be right all the same.
+            tls::extra_roots(&self.roots)?;
+            self.identity.as_ref().map_or(Ok(()), Identity::check_for_tls)?;
         }
         #[cfg(feature = "reqwest")]
         if let Some(configure) = &self.configure {
-            let panicked = || configuration("the closure that configures the HTTP client panicked");
+            let panicked = || Error::configuration("the closure that configures the HTTP client panicked");
             builder = caught_call(|| configure(builder)).ok_or_else(panicked)?;
         }
         builder = builder
@@ -199,18 +222,12 @@ impl Transport {
             let loopback = loopback.map(|address| SocketAddr::new(address, 0));
             builder = builder.no_proxy().tls_certs_only([]).resolve_to_addrs("localhost", &loopback);
         }
+        let client = builder.build();
         let client =
-            builder.build().map_err(|e| configuration("the HTTP client can't be set up").with_source(Cause::of(&e)))?;
-        Ok((client, Route::new(base_url, proxy.as_ref(), self)))
-    }
-
-    fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let mut extra = Vec::new();
-        for (index, roots) in self.roots.iter().enumerate() {
-            let roots = root_certificates(roots).map_err(|error| error.with_item(index))?;
-            extra.extend(roots.into_iter().map(CertificateDer::from));
-        }
-        Ok(extra)
+            client.map_err(|e| Error::configuration("the HTTP client can't be set up").with_source(Cause::of(&e)))?;
+        let has_identity = self.identity.is_some();
+        let route = Route::new(base_url, proxy.as_ref(), self.connect_timeout, self.timeout, has_identity);
+        Ok((client, route))
     }
 }
 
@@ -229,9 +246,5 @@ impl fmt::Debug for Transport {
 /// The HTTP client is driven by tokio, and panics outside of it.
 fn in_runtime() -> Result<(), Error> {
     let outside = "an exchange must run in a tokio runtime";
-    tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| configuration(outside))
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+    tokio::runtime::Handle::try_current().map(|_| ()).map_err(|_| Error::configuration(outside))
 }

@@ -3,6 +3,7 @@
 //! `POST /realms/{realm}/protocol/openid-connect/token` with a form body (`specs/worldline.openapi.yaml`). A client
 //! authenticates with a secret, or with a signed assertion (RFC 7523).
 
+pub(crate) mod error_code;
 mod realm;
 
 use std::fmt;
@@ -10,17 +11,16 @@ use std::fmt;
 use access_tokens_raw::{Secret, hooks::Authentication, worldline as raw};
 use url::Url;
 
-pub use self::realm::Realm;
+use self::error_code::PROVIDER;
+pub use self::{error_code::ErrorCode, realm::Realm};
 use crate::{
-    AccessToken, Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenKey, Transport,
+    AccessToken, Error, ErrorKind, Exchange, Scopes, Setting, TokenEndpoint, TokenId, Transport,
     answer::{Asked, Granted},
     assertion::{self, ClientAssertion},
+    base_url::{self, BaseUrl},
     clock::{Moment, Skew},
-    store::{NameKey, TokenName},
-    transport::{self, BaseUrl, Route},
+    transport::Route,
 };
-
-const PROVIDER: &str = "worldline";
 
 /// How a client authenticates: the two branches of the specification's `oneOf`.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl fmt::Debug for ClientSecret {
 /// # let base_url = sandbox.worldline_base_url();
 /// # let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
 ///
-/// let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, certificate)?)?;
+/// let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, Some(certificate.as_ref()), None)?)?;
 /// let realm = worldline::Realm::new("sandbox")?;
 /// let client = worldline::Client::builder(&base_url, realm, "VOP".parse()?, credentials).build()?;
 /// let token = client.exchange().await?;
@@ -100,6 +100,7 @@ impl fmt::Debug for ClientSecret {
 /// ```
 pub struct Client {
     raw: raw::Client,
+    token_id: TokenId,
     base_url: Url,
     realm: Realm,
     scopes: Scopes,
@@ -200,7 +201,7 @@ impl Client {
 
     /// The realm's URL, which is what Keycloak takes for the issuer.
     fn issuer(&self) -> String {
-        format!("{}/realms/{}", transport::without_slash(&self.base_url), self.realm.encoded())
+        format!("{}/realms/{}", base_url::without_slash(&self.base_url), self.realm.encoded())
     }
 }
 
@@ -221,15 +222,16 @@ impl ClientBuilder {
         Self { transport, ..self }
     }
 
-    /// What a token of such a client can be shared by, for [`TokenCaches`](crate::TokenCaches).
+    /// What its tokens depend on, for [`TokenCaches`](crate::TokenCaches).
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`]: a base URL that isn't `https`.
-    pub fn key(&self) -> Result<TokenKey, Error> {
+    pub fn token_id(&self) -> Result<TokenId, Error> {
         let (identity, secrets) = self.credentials.parts();
-        let secrets = secrets.into_iter().chain(self.transport.parts());
-        let key = TokenKey::of_parts(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets)?;
-        Ok(key.with_realm(self.realm.as_str()).with_scopes(self.scopes.clone()))
+        let secrets = secrets.into_iter().chain([self.transport.client_certificate_der()]);
+        let id = TokenId::of_secrets(PROVIDER, self.base_url.checked()?.as_str(), identity, secrets);
+        let id = id.with_realm(self.realm.as_str()).with_scopes(self.scopes.clone());
+        Ok(id.with_route(self.transport.route()))
     }
 
     /// Checks the settings; sends nothing.
@@ -238,6 +240,7 @@ impl ClientBuilder {
     /// [`ErrorKind::Configuration`]: a base URL that isn't `https`, or credentials, that [`Setting::check`] refuses, no scope, an
     /// assertion whose header needs a certificate that isn't there, a transport that can't be set up.
     pub fn build(self) -> Result<Client, Error> {
+        let token_id = self.token_id()?;
         let Self { base_url, realm, scopes, credentials, transport } = self;
         let base_url = base_url.checked()?;
         if scopes.is_empty() {
@@ -251,8 +254,8 @@ impl ClientBuilder {
             assertion.check()?;
         }
         let (client, route) = transport.client(&base_url)?;
-        let raw = raw::Client::new_with_client(transport::without_slash(&base_url), client, Authentication::none());
-        Ok(Client { raw, base_url, realm, scopes, credentials, transport, route, skew: Skew::default() })
+        let raw = raw::Client::new_with_client(base_url::without_slash(&base_url), client, Authentication::none());
+        Ok(Client { raw, token_id, base_url, realm, scopes, credentials, transport, route, skew: Skew::default() })
     }
 }
 
@@ -261,12 +264,8 @@ impl TokenEndpoint for Client {
         PROVIDER
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        let (identity, secrets) = self.credentials.parts();
-        let scopes = self.scopes.to_string();
-        let parts = [PROVIDER, self.base_url.as_str(), self.realm.as_str(), &scopes, identity].map(str::as_bytes);
-        let secrets = secrets.into_iter().chain([self.transport.client_certificate_der()]);
-        Some(names.name(parts.into_iter().chain(secrets)))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(self.token_id.clone())
     }
 
     fn exchange(&self) -> Exchange<'_> {
@@ -301,69 +300,5 @@ fn granted(answer: raw::types::TokenResponse) -> Granted {
         expires_in: answer.expires_in,
         scope: answer.scope,
         user_id: None,
-    }
-}
-
-/// Worldline's error codes: those of the specification's 400, of RFC 6749 section 5.2, and what else Keycloak sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// The client isn't known, or its assertion isn't valid.
-    InvalidClient,
-    /// The secret is wrong, or the client may not use this grant.
-    UnauthorizedClient,
-    /// The realm is disabled.
-    AccessDenied,
-    /// A scope that the subscription doesn't have.
-    InvalidScope,
-    /// A parameter is missing or stands twice.
-    InvalidRequest,
-    /// The grant isn't valid.
-    InvalidGrant,
-    /// The server doesn't know this grant type.
-    UnsupportedGrantType,
-    /// The server is overloaded or in maintenance. RFC 6749 has it for another endpoint (section 4.1.2.1).
-    TemporarilyUnavailable,
-    /// The server met an error of its own; from the same section.
-    ServerError,
-    /// A code that is in none of these lists.
-    Unknown(String),
-}
-
-impl ErrorCode {
-    /// The code that `error` came with, if it came from Worldline with one.
-    pub fn of(error: &Error) -> Option<Self> {
-        let code = error.code().filter(|_| error.provider() == Some(PROVIDER))?;
-        Some(Self::known(code).unwrap_or_else(|| Self::Unknown(code.to_owned())))
-    }
-
-    fn known(code: &str) -> Option<Self> {
-        Some(match code {
-            "invalid_client" => Self::InvalidClient,
-            "unauthorized_client" => Self::UnauthorizedClient,
-            "access_denied" => Self::AccessDenied,
-            "invalid_scope" => Self::InvalidScope,
-            "invalid_request" => Self::InvalidRequest,
-            "invalid_grant" => Self::InvalidGrant,
-            "unsupported_grant_type" => Self::UnsupportedGrantType,
-            "temporarily_unavailable" => Self::TemporarilyUnavailable,
-            "server_error" => Self::ServerError,
-            _ => return None,
-        })
-    }
-}
-
-/// Whose move a known code is.
-pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
-    match ErrorCode::known(code)? {
-        ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient | ErrorCode::AccessDenied => {
-            Some(ErrorKind::Credentials)
-        }
-        ErrorCode::InvalidScope
-        | ErrorCode::InvalidRequest
-        | ErrorCode::InvalidGrant
-        | ErrorCode::UnsupportedGrantType => Some(ErrorKind::Request),
-        ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError => Some(ErrorKind::Unavailable),
-        ErrorCode::Unknown(_) => None,
     }
 }

@@ -10,14 +10,14 @@
 use std::time::Duration;
 
 use access_tokens::{
-    Clock, Error, ErrorKind, Identity, TokenCaches, TokenKey, assertion::ClientAssertion, onence,
+    Clock, Error, ErrorKind, Identity, TokenCaches, TokenId, Transport, assertion::ClientAssertion, onence,
     testing::FixedEndpoint, worldline,
 };
 use access_tokens_sandbox::{Endpoint, Sandbox};
 use tokio::time::sleep;
 
-fn key(tenant: &str) -> TokenKey {
-    TokenKey::new("fixed", "https://id.example", tenant, b"secret").unwrap()
+fn key(tenant: &str) -> TokenId {
+    TokenId::new("fixed", "https://id.example", tenant, b"secret")
 }
 
 fn endpoint() -> Result<FixedEndpoint, Error> {
@@ -29,11 +29,11 @@ fn unexpected() -> Result<FixedEndpoint, Error> {
 }
 
 #[test]
-fn what_makes_a_token_another_makes_the_key_another() {
+fn what_makes_a_token_another_makes_the_id_another() {
     let client = |base_url: &str, realm: &str, scope: &str, id: &str, secret: &str| {
         let credentials = worldline::ClientSecret::new(id, secret);
         let realm = worldline::Realm::new(realm).unwrap();
-        worldline::Client::builder(base_url, realm, scope.parse().unwrap(), credentials).key().unwrap()
+        worldline::Client::builder(base_url, realm, scope.parse().unwrap(), credentials).token_id().unwrap()
     };
     let one = client("https://a.example/auth", "r", "VOP WERO", "id", "secret");
     assert_eq!(one, client("https://a.example/auth", "r", "VOP WERO", "id", "secret"));
@@ -50,12 +50,18 @@ fn what_makes_a_token_another_makes_the_key_another() {
         client("https://a.example/auth", "r", "VOP WERO", "id", "Secret"),
         onence::Client::builder(onence::Credentials::new("id", "secret"))
             .base_url("https://a.example/auth")
-            .key()
+            .token_id()
             .unwrap(),
     ];
     for other in &others {
         assert_ne!(one, *other);
     }
+    // The same token, but by another way: a tenant that changes it gets a new cache.
+    let credentials = worldline::ClientSecret::new("id", "secret");
+    let (realm, scopes) = ("r".parse().unwrap(), "VOP WERO".parse().unwrap());
+    let transport = Transport::new().proxy("http://proxy.example:3128");
+    let client = worldline::Client::builder("https://a.example/auth", realm, scopes, credentials).transport(transport);
+    assert_ne!(one, client.token_id().unwrap());
     assert!(!format!("{one:?}").contains("secret"));
 }
 
@@ -64,10 +70,11 @@ async fn assertions_of_two_keys_are_two_tenants() {
     let sandbox = Sandbox::start().await.unwrap();
     let assertion = |id: &str| {
         let (key, certificate) = (sandbox.signing_key_pem(), sandbox.signing_cert_pem());
-        let assertion = ClientAssertion::new(id, Identity::new(key, certificate).unwrap()).unwrap();
+        let assertion =
+            ClientAssertion::new(id, Identity::new(key, Some(certificate.as_ref()), None).unwrap()).unwrap();
         let realm = worldline::Realm::new("sandbox").unwrap();
         let scopes = "VOP".parse().unwrap();
-        worldline::Client::builder(sandbox.worldline_base_url(), realm, scopes, assertion).key().unwrap()
+        worldline::Client::builder(sandbox.worldline_base_url(), realm, scopes, assertion).token_id().unwrap()
     };
     assert_eq!(assertion("one"), assertion("one"));
     assert_ne!(assertion("one"), assertion("two"));
@@ -85,7 +92,7 @@ async fn a_tenant_has_one_cache_however_often_it_is_asked_for() {
         .map(|_| {
             let (caches, settings) = (caches.clone(), settings("sandbox-password"));
             tokio::spawn(async move {
-                let cache = caches.get_or_build(settings.key()?, || settings.build())?;
+                let cache = caches.get_or_build(settings.token_id()?, || settings.build())?;
                 cache.token().await.map(drop)
             })
         })
@@ -97,7 +104,7 @@ async fn a_tenant_has_one_cache_however_often_it_is_asked_for() {
 
     // Somebody who knows the name alone gets nothing.
     let settings = settings("a guess");
-    let cache = caches.get_or_build(settings.key().unwrap(), || settings.build()).unwrap();
+    let cache = caches.get_or_build(settings.token_id().unwrap(), || settings.build()).unwrap();
     assert_eq!(cache.token().await.unwrap_err().kind(), ErrorKind::Credentials);
 }
 

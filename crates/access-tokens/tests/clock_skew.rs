@@ -27,7 +27,9 @@ fn client(sandbox: &Sandbox) -> worldline::Client {
 
 fn client_of(base_url: &str, keys: &Sandbox) -> worldline::Client {
     let (key, certificate) = (keys.signing_key_pem(), keys.signing_cert_pem());
-    let credentials = ClientAssertion::new("sandbox-jwt-client", Identity::new(key, certificate).unwrap()).unwrap();
+    let credentials =
+        ClientAssertion::new("sandbox-jwt-client", Identity::new(key, Some(certificate.as_ref()), None).unwrap())
+            .unwrap();
     let realm = worldline::Realm::new("sandbox").unwrap();
     worldline::Client::builder(base_url, realm, "VOP".parse().unwrap(), credentials).build().unwrap()
 }

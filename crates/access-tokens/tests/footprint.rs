@@ -23,7 +23,7 @@ use std::{
 };
 
 use access_tokens::{
-    AccessToken, Clock, Exchange, Policy, TokenCache, TokenCaches, TokenEndpoint, TokenKey, testing::FixedEndpoint,
+    AccessToken, Clock, Exchange, Policy, TokenCache, TokenCaches, TokenEndpoint, TokenId, testing::FixedEndpoint,
 };
 use allocation_counter::measure;
 use tokio::{
@@ -96,7 +96,7 @@ fn a_month_leaves_memory_where_it_was() {
                 if timeout(Duration::from_millis(1), cache.token()).await.is_err() {
                     left.set(left.get() + 1);
                 }
-                let tenant = TokenKey::new("renewing", "https://id.example", &format!("{hour:04}"), b"").unwrap();
+                let tenant = TokenId::new("renewing", "https://id.example", &format!("{hour:04}"), b"");
                 let tenant = caches.get_or_build(tenant, || Ok(Renewing::default())).unwrap();
                 let _ = tenant.token().await;
             }

@@ -170,7 +170,9 @@ fn files_of_keys_that_cant_be_read_are_named_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("nowhere.pem");
     for (path, reason) in [(folder.path(), "it is a folder"), (&missing, "No such file")] {
-        for error in [Identity::read(path, path).unwrap_err(), SigningKey::read(path, None).map(|_| ()).unwrap_err()] {
+        for error in
+            [Identity::read(path, Some(path), None).unwrap_err(), SigningKey::read(path, None).map(|_| ()).unwrap_err()]
+        {
             let text = error.to_string();
             assert!(text.contains(path.to_str().unwrap()) && text.contains(reason), "{text}");
             assert_eq!(error.setting(), Some(Setting::Key));

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use access_tokens::{
-    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
-    store::{NameKey, TokenName},
+    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint, TokenId,
 };
 
 use super::{case::LIFETIME, world::World};
@@ -40,7 +39,7 @@ impl TokenEndpoint for Provider {
     }
 
     /// All instances are one client's.
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([b"simulated".as_slice()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("simulated", "", "", b""))
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     config,
     failure::{self, Failure},
-    output,
+    output, provider,
 };
 
 pub(super) const SETTINGS: &str = "settings";
@@ -151,7 +151,7 @@ impl Report {
         let name = name.map(str::to_owned);
         let source = Section { name, provider, ok: true, steps: Vec::new(), json: self.json };
         let gap = if self.sources.is_empty() { "" } else { "\n" };
-        let provider = provider.map(|provider| format!(" ({})", output::name(provider))).unwrap_or_default();
+        let provider = provider.map(|provider| format!(" ({})", provider::name(provider))).unwrap_or_default();
         source.print(&format!("{gap}{}{provider}\n", source.name.as_deref().unwrap_or("configuration")))?;
         Ok(source)
     }

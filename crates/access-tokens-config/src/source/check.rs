@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use access_tokens::{Policy, Scopes, Setting, Transport, onence, worldline::Realm};
 
-use super::Inner;
+use super::{Inner, Source};
 use crate::{
     error::Problem,
     settings::{AssertionSettings, OnenceSettings, Proxy, SourceSettings, WorldlineSettings},
@@ -14,8 +14,15 @@ const TENTH: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
+impl Source {
+    /// What is wrong with the settings that their types don't say.
+    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
+        self.0.check()
+    }
+}
+
 impl Inner {
-    pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
+    fn check(&self) -> Vec<Result<(), Problem>> {
         let mut all = vec![self.check_base_url()];
         match &self.settings {
             SourceSettings::Onence(settings) => all.push(self.check_username(settings)),
@@ -27,10 +34,10 @@ impl Inner {
     }
 
     fn check_base_url(&self) -> Result<(), Problem> {
-        // Its key needs no more than that; and the rule stays in one place.
+        // The id of its tokens needs no more than that; and the rule stays in one place.
         let credentials = onence::Credentials::new("-", "-");
-        let key = onence::Client::builder(credentials).base_url(self.settings.base_url()).key();
-        key.map(|_| ()).map_err(|error| self.section.refused("", &error))
+        let id = onence::Client::builder(credentials).base_url(self.settings.base_url()).token_id();
+        id.map(|_| ()).map_err(|error| self.section.refused("", &error))
     }
 
     fn check_username(&self, settings: &OnenceSettings) -> Result<(), Problem> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::Inner;
+use super::{Inner, Store};
 use crate::{
     error::Problem,
     settings::{StoreMode, StoreUrl},
@@ -14,8 +14,15 @@ const SCHEMES: [&str; 4] = ["redis://", "rediss://", "valkey://", "valkeys://"];
 const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 const MOST_TIMEOUT: Duration = Duration::from_secs(2);
 
+impl Store {
+    /// What is wrong with the settings that their types don't say.
+    pub(crate) fn check_settings(&self) -> Vec<Result<(), Problem>> {
+        self.inner.check()
+    }
+}
+
 impl Inner {
-    pub(super) fn check(&self) -> Vec<Result<(), Problem>> {
+    fn check(&self) -> Vec<Result<(), Problem>> {
         let timeout = self.section.check_span("timeout", self.settings.timeout, LEAST_TIMEOUT..=MOST_TIMEOUT);
         let mut all = vec![timeout, self.check_mode()];
         let urls = self.settings.urls.keyed("urls");
@@ -68,17 +75,5 @@ impl Inner {
         }
         let message = "must be redis://host:port/database, or rediss:// for TLS, written plainly and with nothing more";
         Err(self.section.problem(key, message))
-    }
-
-    /// The URLs themselves, and whether they fit to each other and to what is set beside them.
-    pub(super) fn check_urls(&self, urls: &[Zeroizing<String>]) -> Result<(), Problem> {
-        self.builder(urls).check().map_err(|error| self.section.refused("", &error))?;
-        let with_tls = urls.iter().any(|url| url.starts_with("rediss:") || url.starts_with("valkeys:"));
-        let of_tls = [("roots", !self.settings.roots.is_empty()), ("identity", self.settings.identity.is_some())];
-        if let Some((key, _)) = of_tls.iter().find(|(_, is_set)| *is_set && !with_tls) {
-            let urls = self.section.name("urls");
-            return Err(self.section.problem(key, format!("is for TLS; use rediss:// in {urls}, or remove this")));
-        }
-        Ok(())
     }
 }

@@ -2,8 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use super::Algorithm;
-use crate::Error;
+use crate::{Error, jws::Algorithm};
 
 /// The future of one signature.
 pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send + 'a>>;

@@ -2,10 +2,11 @@
 
 use std::{fmt, path::Path};
 
-use super::{Algorithm, Signer, Signing, refused_algorithm};
+use super::signer::{Signer, Signing};
 use crate::{
     Error, Setting,
     identity::{self, PrivateKey},
+    jws::Algorithm,
 };
 
 /// A private key without a certificate, for a provider that knows the key by a name of its own.
@@ -59,12 +60,8 @@ impl SigningKey {
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): the key can't do it; the message lists what it can.
     pub fn algorithm(self, algorithm: Algorithm) -> Result<Self, Error> {
-        let known = self.key.algorithms();
-        if !known.contains(&algorithm) {
-            let key = format!("{}, which is {},", self.key.name, self.key.kind());
-            return Err(refused_algorithm(&key, algorithm, known));
-        }
-        Ok(Self { algorithm, ..self })
+        let key = format!("{}, which is {},", self.key.name, self.key.kind());
+        Ok(Self { algorithm: algorithm.check(&key, self.key.algorithms())?, ..self })
     }
 }
 

@@ -17,7 +17,7 @@ use fastrand::Rng;
 use tokio::task::AbortHandle;
 
 use super::{
-    Policy,
+    policy::Policy,
     schedule::{self, Held},
     slot::{Slot, TokenGuard, View},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -352,7 +352,7 @@ impl Flights {
         let view = state.view();
         let wakers = std::mem::take(&mut state.wakers.waiting);
         #[cfg(test)]
-        let state = super::model::released_too_early(state);
+        let state = super::sync::released_too_early(state);
         if let Some(view) = view {
             self.slot.publish(view);
         }
@@ -611,7 +611,7 @@ impl Wakers {
 }
 
 pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Configuration, "the token cache was shut down; no token is asked for any more")
+    Error::configuration("the token cache was shut down; no token is asked for any more")
 }
 
 fn ended() -> Error {

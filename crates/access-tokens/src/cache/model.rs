@@ -9,7 +9,6 @@
 )]
 
 use std::{
-    cell::Cell,
     future::{Future, poll_fn},
     pin::pin,
     task::Poll,
@@ -24,23 +23,13 @@ use shuttle::{
 };
 
 use super::{
-    Policy,
     flight::{Flights, Step, Ticket},
-    sync::{Arc, Mutex, MutexGuard},
+    policy::Policy,
+    sync::{Arc, LOSE_UPDATES, Mutex},
 };
 use crate::{AccessToken, Error, ErrorKind, clock::Moment};
 
 const ORDERS: usize = 3000;
-
-thread_local! {
-    /// Publishes a change only after the lock is released, so that an older one can overwrite a newer.
-    static LOSE_UPDATES: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The mistake that [`a_lost_update_is_found`] puts in.
-pub(super) fn released_too_early<T>(state: MutexGuard<'_, T>) -> Option<MutexGuard<'_, T>> {
-    (!LOSE_UPDATES.get()).then_some(state)
-}
 
 /// In both ways of choosing an order: at random, and with few switches at the places that matter.
 fn in_many_orders(test: fn()) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, ErrorKind, Setting};
+use crate::{Error, Setting};
 
 /// When a [`TokenCache`](crate::TokenCache) asks for a token, and when it asks again. The defaults suit both providers.
 ///
@@ -79,7 +79,7 @@ impl Policy {
         Self { longest_pause: pause, ..self }
     }
 
-    /// What that pause grows to while the provider rejects the credentials ([`ErrorKind::Credentials`]), which may lock an
+    /// What that pause grows to while the provider rejects the credentials ([`ErrorKind::Credentials`](crate::ErrorKind::Credentials)), which may lock an
     /// account if it happens often. 60 s if not set; from 0.1 s to an hour. A
     /// [new credential](crate::RotatingEndpoint) ends the pause at once.
     #[must_use]
@@ -114,7 +114,7 @@ impl Policy {
     /// Whether each setting is in its range.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], which names the setting and its range.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), which names the setting and its range.
     pub fn check(&self) -> Result<(), Error> {
         const HOUR: Duration = Duration::from_secs(60 * 60);
         let seconds = |setting: Setting, value: Duration, least: Duration, most: Duration| {
@@ -145,5 +145,5 @@ impl Default for Policy {
 }
 
 fn outside(setting: Setting, range: String) -> Error {
-    Error::new(ErrorKind::Configuration, format!("the policy's {setting} {range}")).with_setting(setting)
+    Error::configuration(format!("the policy's {setting} {range}")).with_setting(setting)
 }

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use fastrand::Rng;
 
-use super::{Policy, sync::Arc};
+use super::{policy::Policy, sync::Arc};
 use crate::{AccessToken, Error, ErrorKind, clock::Moment, token::margin};
 
 /// A token and its times.

@@ -41,3 +41,15 @@ impl<T> Swap<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+thread_local! {
+    /// Publishes a change only after the lock is released, so that an older one can overwrite a newer.
+    pub(super) static LOSE_UPDATES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// The mistake that `model.rs` puts in, to see that it is found.
+#[cfg(test)]
+pub(super) fn released_too_early<T>(state: MutexGuard<'_, T>) -> Option<MutexGuard<'_, T>> {
+    (!LOSE_UPDATES.get()).then_some(state)
+}

@@ -14,7 +14,11 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Deadline, Origins, Rules, Target, copied, grpc_timeout, put, refuses};
+use super::{
+    grpc_timeout,
+    origins::{Origins, Target},
+    rules::{Deadline, Rules, copied, put, refuses},
+};
 use crate::TokenCache;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

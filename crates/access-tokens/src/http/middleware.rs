@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
 
-use super::{Deadline, Origins, Rules, Target, copied, put, refuses};
+use super::{
+    origins::{Origins, Target},
+    rules::{Deadline, Rules, copied, put, refuses},
+};
 use crate::TokenCache;
 
 /// Puts a token on each request of a `reqwest_middleware::ClientWithMiddleware`; the [module](super) has the rules.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use url::Url;
 
-use crate::{Error, ErrorKind, transport};
+use crate::{Error, base_url};
 
 /// The origins (RFC 6454: scheme, host and port) that a token may be sent to. A token that goes elsewhere is in the hands of
 /// whoever is there, so at least one must be named, and none is by default.
@@ -32,15 +32,15 @@ impl Origins {
     /// every proxy is for the client to see to.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], which says what is wrong with which, counted from 1.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), which says what is wrong with which, counted from 1.
     pub fn new(origins: impl IntoIterator<Item: AsRef<str>>) -> Result<Self, Error> {
         let parse = |(index, text): (usize, _)| {
             Origin::parse(AsRef::<str>::as_ref(&text))
-                .map_err(|what| configuration(format!("origin {} {what}", index + 1)))
+                .map_err(|what| Error::configuration(format!("origin {} {what}", index + 1)))
         };
         let origins: Arc<[_]> = origins.into_iter().enumerate().map(parse).collect::<Result<_, _>>()?;
         if origins.is_empty() {
-            return Err(configuration("a token needs at least one origin that it may be sent to"));
+            return Err(Error::configuration("a token needs at least one origin that it may be sent to"));
         }
         Ok(Self(origins))
     }
@@ -69,9 +69,7 @@ impl Origin {
     /// The error tells nothing of the text, which may hold a password.
     fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|e| format!("isn't one, as https://api.example is: {e}"))?;
-        let Some(Target { scheme, host, port }) =
-            Target::of(&url).filter(|_| transport::base_url::is_confidential(&url))
-        else {
+        let Some(Target { scheme, host, port }) = Target::of(&url).filter(|_| base_url::is_confidential(&url)) else {
             let why = "http is for loopback addresses and localhost alone, since it would send the token in clear";
             return Err(format!("must be https; {why}"));
         };
@@ -109,8 +107,4 @@ impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
     }
-}
-
-fn configuration(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, message)
 }

@@ -14,9 +14,10 @@ use x509_parser::{
 };
 
 use super::{
-    Named, PrivateKey, Source,
     content::{Item, Kind},
+    key::PrivateKey,
     name,
+    named::{Named, Source},
 };
 use crate::Error;
 
@@ -169,7 +170,7 @@ fn time(time: ASN1Time) -> String {
 }
 
 /// A time before 1970 counts as 1970, and one that a system can't hold as the last that it can.
-pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
+fn system_time(time: ASN1Time) -> SystemTime {
     let since = Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0));
     SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into()))
 }

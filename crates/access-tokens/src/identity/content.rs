@@ -9,7 +9,7 @@ use x509_parser::{
 };
 use zeroize::Zeroizing;
 
-use super::{Named, pem};
+use super::{named::Named, pem};
 use crate::{Error, Setting};
 
 /// One thing that a file holds.
@@ -119,6 +119,24 @@ impl Item {
             Kind::Other(label) => label.clone().unwrap_or_default(),
         }
     }
+}
+
+/// A warning for each item that isn't in use.
+pub(super) fn unused(items: &[Item], used: &[&[u8]], role: Setting) -> Vec<String> {
+    let is_unused = |item: &&Item| item.kind != Kind::EcParameters && !used.contains(&item.der.as_slice());
+    let warning = |item: &Item| {
+        let (place, label) = (&item.place, item.label());
+        match (&item.kind, role) {
+            (Kind::Certificate, Setting::Key) => {
+                format!("{place} ({label}) isn't used; certificates are read from the setting certificate alone")
+            }
+            (Kind::Certificate, _) => {
+                format!("{place} ({label}) isn't in the chain of the key's certificate and isn't used")
+            }
+            _ => format!("{place} ({label}) isn't used"),
+        }
+    };
+    items.iter().filter(is_unused).map(warning).collect()
 }
 
 fn subject(der: &[u8]) -> String {

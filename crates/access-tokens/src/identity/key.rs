@@ -13,12 +13,12 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use super::{
-    Named,
     content::{self, Form, Item, Kind},
+    named::Named,
 };
 #[cfg(feature = "encrypted-keys")]
 use crate::Setting;
-use crate::{Error, assertion::Algorithm};
+use crate::{Error, jws::Algorithm};
 
 /// A key that can sign.
 pub(crate) struct PrivateKey {

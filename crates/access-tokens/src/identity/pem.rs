@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
-use super::Named;
+use super::named::Named;
 use crate::Error;
 
 /// One section: what is between a `BEGIN` and its `END`.

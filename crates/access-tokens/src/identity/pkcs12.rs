@@ -8,57 +8,59 @@ use p12_keystore::{Pkcs12Archive, error::Error as ArchiveError};
 use zeroize::Zeroizing;
 
 use super::{
-    Certificates, Identity, Named, PrivateKey,
-    content::{self, Item, Kind},
-    unused,
+    certificate::Certificates,
+    content::{self, Item, Kind, unused},
+    key::PrivateKey,
+    named::Named,
 };
 use crate::{Error, Setting};
 
-impl Identity {
-    pub(super) fn of_pkcs12(named: &Named<'_>, passphrase: &str) -> Result<Self, Error> {
-        if !passphrase.is_empty() {
-            Setting::Passphrase.check_in(passphrase, &format!(" of {}", named.name()))?;
-        }
-        let items = content::items(named)?;
-        let bundle = match items.as_slice() {
-            [one] if one.kind == Kind::Pkcs12 => &one.der,
-            items => {
-                let item = items.iter().find(|item| item.kind.is_key()).or(items.first());
-                return Err(item.map_or_else(|| named.error("it is empty"), |item| item.refused(named, true)));
-            }
-        };
-        let archive = open(bundle, named, passphrase)?;
-        if archive.keys.is_empty() {
-            return Err(named.error("it holds no private key; export it together with its key"));
-        }
-        let certificates = archive.certs.iter().enumerate().map(|(index, bag)| Item {
-            place: named.place("certificate", index),
-            kind: Kind::Certificate,
-            der: Zeroizing::new(bag.cert.as_der().to_vec()),
-        });
-        let items: Vec<_> = certificates.collect();
-        if items.is_empty() {
-            return Err(named.error("it holds no certificate; export it together with the key's"));
-        }
-        let mut outcome = Err(named.error("it holds no private key"));
-        for (position, bag) in archive.keys.iter().enumerate() {
-            let found = PrivateKey::plain(bag.key.as_der(), named).and_then(|key| {
-                let certificates = Certificates::of_key(&items, named, &key, &named.name())?;
-                let used: Vec<_> = certificates.chain.iter().map(Vec::as_slice).collect();
-                let mut warnings = unused(&items, &used, Setting::Pkcs12);
-                let others = (0..archive.keys.len()).filter(|other| *other != position);
-                warnings.extend(others.map(|other| format!("{} isn't used", named.place("private key", other))));
-                let secrets = 0..archive.secrets.len();
-                warnings.extend(secrets.map(|secret| format!("{} isn't used", named.place("secret key", secret))));
-                Self::valid(key, certificates, warnings)
-            });
-            match found {
-                Ok(identity) => return Ok(identity),
-                Err(error) => outcome = Err(error),
-            }
-        }
-        outcome
+/// The key and its certificates, and a warning for each thing in the bundle that isn't used. Of several keys the one counts whose
+/// certificate is there, and valid.
+pub(super) fn read(named: &Named<'_>, passphrase: &str) -> Result<(PrivateKey, Certificates, Vec<String>), Error> {
+    if !passphrase.is_empty() {
+        Setting::Passphrase.check_in(passphrase, &format!(" of {}", named.name()))?;
     }
+    let items = content::items(named)?;
+    let bundle = match items.as_slice() {
+        [one] if one.kind == Kind::Pkcs12 => &one.der,
+        items => {
+            let item = items.iter().find(|item| item.kind.is_key()).or(items.first());
+            return Err(item.map_or_else(|| named.error("it is empty"), |item| item.refused(named, true)));
+        }
+    };
+    let archive = open(bundle, named, passphrase)?;
+    if archive.keys.is_empty() {
+        return Err(named.error("it holds no private key; export it together with its key"));
+    }
+    let certificates = archive.certs.iter().enumerate().map(|(index, bag)| Item {
+        place: named.place("certificate", index),
+        kind: Kind::Certificate,
+        der: Zeroizing::new(bag.cert.as_der().to_vec()),
+    });
+    let items: Vec<_> = certificates.collect();
+    if items.is_empty() {
+        return Err(named.error("it holds no certificate; export it together with the key's"));
+    }
+    let mut outcome = Err(named.error("it holds no private key"));
+    for (position, bag) in archive.keys.iter().enumerate() {
+        let found = PrivateKey::plain(bag.key.as_der(), named).and_then(|key| {
+            let certificates = Certificates::of_key(&items, named, &key, &named.name())?;
+            certificates.check_validity()?;
+            let used: Vec<_> = certificates.chain.iter().map(Vec::as_slice).collect();
+            let mut warnings = unused(&items, &used, Setting::Pkcs12);
+            let others = (0..archive.keys.len()).filter(|other| *other != position);
+            warnings.extend(others.map(|other| format!("{} isn't used", named.place("private key", other))));
+            let secrets = 0..archive.secrets.len();
+            warnings.extend(secrets.map(|secret| format!("{} isn't used", named.place("secret key", secret))));
+            Ok((key, certificates, warnings))
+        });
+        match found {
+            Ok(found) => return Ok(found),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
 }
 
 /// Opens the bundle with the passphrase, which may be empty.

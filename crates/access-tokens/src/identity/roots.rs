@@ -3,10 +3,10 @@
 use rustls_pki_types::CertificateDer;
 
 use super::{
-    Named, Source,
     content::{self, Kind},
+    named::Source,
 };
-use crate::{Error, Setting};
+use crate::Error;
 
 /// Reads root certificates and returns each in DER: PEM with one or several, or one certificate in DER.
 ///
@@ -24,11 +24,10 @@ use crate::{Error, Setting};
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with [`Setting::Roots`]: a PEM section that is broken, anything
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) with [`Setting::Roots`](crate::Setting::Roots): a PEM section that is broken, anything
 /// that isn't a certificate, no certificate at all, or one that TLS can't use as a root. The message tells which one.
 pub fn root_certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    let source = Source { what: "the root certificates", path: None, setting: Setting::Roots };
-    let named = Named { bytes: pem, source };
+    let named = Source::ROOTS.of(pem);
     let items = content::items(&named)?;
     let is_only = items.len() == 1;
     if items.is_empty() {

@@ -9,7 +9,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorKind, Setting};
+use crate::{Error, Setting, TokenId};
 
 /// The keys of a [`SharedStore`](super::SharedStore), which every machine of the fleet is given: one that hashes names, and one
 /// or more that seal.
@@ -51,12 +51,12 @@ impl KeyRing {
     /// A ring of keys as bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`]: a key that isn't 32 bytes long, none or more than 16 that seal, the same key twice.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a key that isn't 32 bytes long, none or more than 16 that seal, the same key twice.
     pub fn new(name_key: &[u8], keys: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Self, Error> {
         let keys: Vec<_> = keys.into_iter().collect();
         if keys.is_empty() || keys.len() > MOST_KEYS {
             let message = format!("a key ring needs 1 to {MOST_KEYS} keys that seal; it has {}", keys.len());
-            return Err(configuration(message).with_setting(Setting::Keys));
+            return Err(Error::configuration(message).with_setting(Setting::Keys));
         }
         let mut sealing = Vec::with_capacity(keys.len());
         for (index, key) in keys.iter().map(AsRef::as_ref).enumerate() {
@@ -77,7 +77,7 @@ impl KeyRing {
         }
         // The first random number of a process takes a tenth of a second: here, and not within the first command's time-out.
         rand::fill(&mut [0; NONCE_LEN])
-            .map_err(|_| configuration("this machine gives no random numbers".to_owned()))?;
+            .map_err(|_| Error::configuration("this machine gives no random numbers".to_owned()))?;
         let names = NameKey(hmac::Key::new(hmac::HMAC_SHA256, name_key));
         Ok(Self(Arc::new(Keys { names, sealing })))
     }
@@ -152,11 +152,7 @@ fn wrong_length(length: usize) -> String {
 }
 
 fn of_keys(index: usize, message: String) -> Error {
-    configuration(message).with_setting(Setting::Keys).with_item(index)
-}
-
-fn configuration(message: String) -> Error {
-    Error::new(ErrorKind::Configuration, message)
+    Error::configuration(message).with_setting(Setting::Keys).with_item(index)
 }
 
 impl fmt::Debug for KeyRing {
@@ -166,23 +162,27 @@ impl fmt::Debug for KeyRing {
 }
 
 /// What names are hashed with, so that who reads a store can't even find out whether a client he knows of is in it.
-pub struct NameKey(hmac::Key);
+pub(super) struct NameKey(hmac::Key);
 
 impl NameKey {
-    /// The name of tokens that depend on all of `parts`, and on nothing else: who issues them, where, to whom, for what, and by
-    /// which secret. Whoever has all of them gets those tokens, so the secret must be among them.
-    pub fn name<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> TokenName {
-        TokenName(BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"name", parts)).into())
+    /// What the tokens of this id stand under.
+    pub(super) fn name(&self, id: &TokenId) -> TokenName {
+        TokenName(BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"name", &id.hash())).into())
+    }
+
+    /// A name of which no token is.
+    pub(super) fn name_for_a_check(&self, nonce: &[u8]) -> TokenName {
+        TokenName(BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"check", nonce)).into())
     }
 
     /// Tells a token from another, and nothing of either.
     pub(super) fn fingerprint(&self, secret: &str) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"token", [secret.as_bytes()]))
+        BASE64_URL_SAFE_NO_PAD.encode(self.hash(b"token", secret.as_bytes()))
     }
 
-    fn hash<'a>(&self, of: &'a [u8], parts: impl IntoIterator<Item = &'a [u8]>) -> hmac::Tag {
+    fn hash(&self, of: &[u8], what: &[u8]) -> hmac::Tag {
         let mut hash = hmac::Context::with_key(&self.0);
-        for part in [of].into_iter().chain(parts) {
+        for part in [of, what] {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -190,19 +190,12 @@ impl NameKey {
     }
 }
 
-impl fmt::Debug for NameKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NameKey").finish_non_exhaustive()
-    }
-}
-
-/// What the tokens of one client stand under in a store: a keyed hash, in 43 characters (base64url), from [`NameKey::name`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TokenName(Box<str>);
+/// What the tokens of one client stand under in a store: a keyed hash, in 43 characters (base64url).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TokenName(Box<str>);
 
 impl TokenName {
-    /// As text.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }

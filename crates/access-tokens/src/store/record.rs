@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    LARGEST,
+    backend::LARGEST,
     keys::{KeyRing, NameKey, SEAL_LEN, TokenName},
 };
 use crate::{AccessToken, Error, ErrorKind, Scopes, token::margin};

@@ -7,11 +7,12 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use tokio::time::sleep;
 
 use super::{
-    Inner, SharedStore, Stored, Swap, TokenName,
-    keys::KeyRing,
+    backend::{Stored, Swap},
+    keys::{KeyRing, TokenName},
     record::{LEASE, Record, Want},
+    shared::{Inner, SharedStore},
 };
-use crate::{AccessToken, Error, TokenEndpoint, clock::Moment, endpoint::token_name};
+use crate::{AccessToken, Error, TokenEndpoint, clock::Moment, endpoint::token_id};
 
 /// Where a flight gets its token.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ const PATIENCE: Duration = LEASE.saturating_mul(2);
 impl SharedStore {
     /// Whether the tokens of this endpoint can be shared.
     pub(crate) fn can_share(&self, endpoint: &dyn TokenEndpoint) -> Result<bool, Error> {
-        Ok(token_name(endpoint, self.0.keys.load().names())?.is_some())
+        Ok(token_id(endpoint)?.is_some())
     }
 
     /// A token that another instance got, or the duty to make the exchange. `want` is asked anew each time that it looks, and
@@ -166,10 +167,10 @@ impl SharedStore {
         let found = |obtained| Looked::Found(Box::new(obtained));
         let keys = self.0.keys.load_full();
         let mut id = [0; 16];
-        let (Ok(Some(name)), Ok(())) = (token_name(endpoint, keys.names()), rand::fill(&mut id)) else {
+        let (Ok(Some(token_id)), Ok(())) = (token_id(endpoint), rand::fill(&mut id)) else {
             return found(unavailable(None));
         };
-        let holder = BASE64_URL_SAFE_NO_PAD.encode(id);
+        let (name, holder) = (keys.names().name(&token_id), BASE64_URL_SAFE_NO_PAD.encode(id));
         let deadline = Moment::now().plus(self.0.timeout);
         let access = Access { keys: &keys, name: &name, assumed_lifetime: want.assumed_lifetime, deadline };
         let seen = match waiting.map(|waiting| *waiting).filter(|(last, _)| *last == name) {
@@ -234,7 +235,7 @@ impl SharedStore {
         // Of now: they may have been changed since the exchange began.
         let keys = self.0.keys.load_full();
         // And so may the client. The name first: a client that is in use afterwards is the one that gave it.
-        let is_of_name = token_name(endpoint, keys.names()).is_ok_and(|now| now.as_ref() == Some(&name));
+        let is_of_name = token_id(endpoint).is_ok_and(|id| id.is_some_and(|id| keys.names().name(&id) == name));
         let deadline = Moment::now().plus(2 * self.0.timeout);
         let access = Access { keys: &keys, name: &name, assumed_lifetime, deadline };
         for _ in 0..TRIES {

@@ -5,36 +5,34 @@ use std::env;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
-use super::Transport;
 use crate::{Error, Setting, setting::CUT_OFF};
 
-impl Transport {
-    /// The proxy on the way to `url`. One that can't be used is an error: going past it would be a surprise.
-    pub(super) fn proxy_to(&self, url: &Url) -> Result<Option<Url>, Error> {
-        if url.scheme() == "http" {
-            // Only this machine is reached so.
-            return Ok(None);
-        }
-        if let Some(proxy) = &self.proxy {
-            return checked(proxy.expose(), "").map(Some);
-        }
-        let variable = |names: &[&'static str]| {
-            // What isn't UTF-8 must not count as unset: it is refused like any other that is no URL.
-            let value = |name| Some(env::var_os(name)?.to_string_lossy().into_owned());
-            names.iter().find_map(|name| Some((*name, value(name).filter(|value| !value.is_empty())?)))
-        };
-        let Some((name, proxy)) = variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else {
-            return Ok(None);
-        };
-        if variable(&["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| is_excluded(url, &list)) {
-            return Ok(None);
-        }
-        // As other programs take it, without a scheme.
-        let is_address =
-            !proxy.contains("//") && proxy.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let proxy = if is_address { format!("http://{proxy}") } else { proxy };
-        checked(&proxy, &format!(" in {name}")).map(Some)
+/// The proxy on the way to `url`, that of the setting or else of the environment. One that can't be used is an error: going past
+/// it would be a surprise.
+pub(super) fn to(url: &Url, setting: Option<&str>) -> Result<Option<Url>, Error> {
+    if url.scheme() == "http" {
+        // Only this machine is reached so.
+        return Ok(None);
     }
+    if let Some(proxy) = setting {
+        return checked(proxy, "").map(Some);
+    }
+    let variable = |names: &[&'static str]| {
+        // What isn't UTF-8 must not count as unset: it is refused like any other that is no URL.
+        let value = |name| Some(env::var_os(name)?.to_string_lossy().into_owned());
+        names.iter().find_map(|name| Some((*name, value(name).filter(|value| !value.is_empty())?)))
+    };
+    let Some((name, proxy)) = variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else {
+        return Ok(None);
+    };
+    if variable(&["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| is_excluded(url, &list)) {
+        return Ok(None);
+    }
+    // As other programs take it, without a scheme.
+    let is_address =
+        !proxy.contains("//") && proxy.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let proxy = if is_address { format!("http://{proxy}") } else { proxy };
+    checked(&proxy, &format!(" in {name}")).map(Some)
 }
 
 /// The URL of a proxy, which comes from `place`. Nothing of one that is refused is shown: what looks like its host may be a part of its password.

@@ -1,8 +1,7 @@
-//! The way to a server, and in words what went wrong on it: the same for an exchange, its log line and a probe.
+//! The way to a server, and in words what went wrong on it: the same for an exchange, its log line and any other request.
 
 use std::{
-    error::Error as StdError,
-    fmt, io,
+    io,
     net::IpAddr,
     time::{Duration, UNIX_EPOCH},
 };
@@ -11,40 +10,15 @@ use rustls::{AlertDescription, CertificateError};
 use rustls_pki_types::ServerName;
 use url::Url;
 
-use super::{Seen, Transport};
+use super::{
+    lookup::{ENFILE, NoAddress, is_out_of_files},
+    watch::Seen,
+};
 use crate::{
-    Error, ErrorKind,
+    Error, ErrorKind, Obstacle,
     cause::{Cause, any, find},
     text,
 };
-
-/// What can stand between this machine and an answer, in the order in which it is met; see [`Error::obstacle`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Obstacle {
-    /// The name of the server, or of the proxy, has no address.
-    Lookup,
-    /// Nobody accepts a connection.
-    Connection,
-    /// The proxy isn't there, or opens no tunnel.
-    Proxy,
-    /// The server's certificate leads to no root that is trusted.
-    UnknownIssuer,
-    /// The server's certificate has ended, or this machine's clock is ahead.
-    CertificateEnded,
-    /// The server's certificate isn't valid yet, or this machine's clock is behind.
-    CertificateNotYetValid,
-    /// The server's certificate is for another name.
-    WrongName,
-    /// The server's certificate was revoked, or has to be issued again in another form.
-    UnusableCertificate,
-    /// The server refuses the client certificate, or there is none.
-    ClientCertificate,
-    /// TLS failed in another way.
-    Tls,
-    /// There is a connection, and no answer over it.
-    Answer,
-}
 
 /// The way to one server.
 #[derive(Debug, Clone)]
@@ -65,21 +39,15 @@ struct Proxy {
 }
 
 impl Route {
-    pub(super) fn new(url: &Url, proxy: Option<&Url>, transport: &Transport) -> Self {
-        Self {
-            host: host_and_port(url),
-            tls: url.scheme() == "https",
-            proxy: proxy.map(|proxy| Proxy { host: host_and_port(proxy), tls: proxy.scheme() == "https" }),
-            connect_timeout: transport.connect_timeout,
-            timeout: transport.timeout,
-            has_identity: transport.identity.is_some(),
-        }
-    }
-
-    /// The proxy on the way, as `host:port`.
-    #[cfg(feature = "probe")]
-    pub(super) fn proxy(&self) -> Option<&str> {
-        self.proxy.as_ref().map(|proxy| &*proxy.host)
+    pub(super) fn new(
+        url: &Url,
+        proxy: Option<&Url>,
+        connect_timeout: Duration,
+        timeout: Duration,
+        has_identity: bool,
+    ) -> Self {
+        let proxy = proxy.map(|proxy| Proxy { host: host_and_port(proxy), tls: proxy.scheme() == "https" });
+        Self { host: host_and_port(url), tls: url.scheme() == "https", proxy, connect_timeout, timeout, has_identity }
     }
 
     /// Where the server asked for a client certificate, what it may make of the answer.
@@ -115,9 +83,8 @@ impl Route {
         let limit = if error.is_connect() { self.connect_timeout } else { self.timeout };
         let limit = Some(limit).filter(|_| error.is_timeout());
         let told = |otherwise: String, in_time: &dyn Fn(Duration) -> String| limit.map_or(otherwise, in_time);
-        let looked_up = seen.lookup.as_ref().filter(|lookup| lookup.addresses.is_empty());
-        let no_address = find::<NoAddress>(&error).map(|error| &error.name).or(looked_up.map(|lookup| &lookup.host));
-        let connected = seen.connected.is_some() || !(error.is_connect() || error.is_timeout());
+        let no_address = find::<NoAddress>(&error).map(|error| &error.name).or(seen.without_address.as_ref());
+        let connected = seen.connected || !(error.is_connect() || error.is_timeout());
         let mut kind = ErrorKind::Unavailable;
         let (obstacle, message) = if let Some(name) = no_address {
             let late = |limit| unreached(format!("no name server gave an address of {name} within {limit:?}"));
@@ -296,40 +263,13 @@ fn name_of(told: &str) -> Option<String> {
 const NOT_FOR_SERVERS: &str =
     "has extensions that aren't a server's; have it issued again with extendedKeyUsage=serverAuth";
 
-/// A name that no name server knows an address of.
-#[derive(Debug)]
-pub(super) struct NoAddress {
-    pub(super) name: String,
-    pub(super) source: io::Error,
-}
-
-impl fmt::Display for NoAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no address of {}", self.name)
-    }
-}
-
-impl StdError for NoAddress {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.source)
-    }
-}
-
 /// Whether the other side ended a connection that was there.
 fn is_broken_off(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind())
 }
 
-/// Too many files are open in the whole machine, and in this process: by the numbers that all Unix systems have for it.
-const ENFILE: i32 = 23;
-const EMFILE: i32 = 24;
-
-pub(super) fn is_out_of_files(error: &io::Error) -> bool {
-    cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
-}
-
-fn host_and_port(url: &Url) -> String {
+pub(super) fn host_and_port(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

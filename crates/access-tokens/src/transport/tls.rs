@@ -11,35 +11,45 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 
-use super::{configuration, watch};
-use crate::{Error, Identity, Setting};
+use super::watch;
+use crate::{Error, Identity, Setting, root_certificates};
 
-/// The HTTP client's own way to set up TLS can't tell that a server asked for a certificate, so it gets this.
-pub(super) fn config(
-    extra_roots: Vec<CertificateDer<'static>>,
+/// Trusts the system's roots and these, and shows the certificate to who asks for one.
+pub(crate) fn config(
+    roots: impl IntoIterator<Item = impl AsRef<[u8]>>,
     identity: Option<&Identity>,
 ) -> Result<ClientConfig, Error> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let extra_roots = extra_roots(roots)?;
     let message = if extra_roots.is_empty() {
-        "TLS has no roots to trust; are root certificates installed on this machine?"
+        "TLS has no roots to trust; install root certificates on this machine, or add one with add_roots_pem"
     } else {
         "TLS can't use the extra roots; each must be the certificate of an authority"
     };
     let verifier = Verifier::new_with_extra_roots(extra_roots, provider.clone())
-        .map_err(|e| configuration(message).with_setting(Setting::Roots).with_source(e))?;
+        .map_err(|e| Error::configuration(message).with_setting(Setting::Roots).with_source(e))?;
     let certificate = identity.map(|identity| certified_key(identity, &provider)).transpose()?;
-    let mut config = ClientConfig::builder_with_provider(provider)
+    Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| configuration("TLS can't be set up").with_source(e))?
+        .map_err(|e| Error::configuration("TLS can't be set up").with_source(e))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(ClientCertificate(certificate)));
-    // HTTP/2 gains nothing for a request that comes alone.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+        .with_client_cert_resolver(Arc::new(ClientCertificate(certificate))))
+}
+
+pub(super) fn extra_roots(
+    roots: impl IntoIterator<Item = impl AsRef<[u8]>>,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let mut extra = Vec::new();
+    for (index, roots) in roots.into_iter().enumerate() {
+        let roots = root_certificates(roots.as_ref()).map_err(|error| error.with_item(index))?;
+        extra.extend(roots.into_iter().map(CertificateDer::from));
+    }
+    Ok(extra)
 }
 
 fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<SingleCertAndKey, Error> {
+    identity.check_for_tls()?;
     let unusable = || Setting::Certificate.error("can't be used by TLS");
     let (chain, key) = identity.with_pem(|pem| {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();

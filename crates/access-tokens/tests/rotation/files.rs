@@ -164,7 +164,12 @@ impl Source for Assertion {
     fn endpoint(&self, mount: &Mount, sandbox: &Sandbox) -> RotatingEndpoint {
         let files = [mount.path("key.pem"), mount.path("cert.pem")];
         let ([key, certificate], base_url) = (files.clone(), sandbox.worldline_base_url());
-        let build = move || worldline(&base_url, ClientAssertion::new("client", Identity::read(&key, &certificate)?)?);
+        let build = move || {
+            worldline(
+                &base_url,
+                ClientAssertion::new("client", Identity::read(&key, Some(certificate.as_ref()), None)?)?,
+            )
+        };
         RotatingEndpoint::watching(files, build).unwrap()
     }
 }
@@ -316,7 +321,7 @@ fn what_isnt_an_ordinary_file_is_refused_and_keeps_nobody() {
         (&long, "larger than 1 MiB"),
     ];
     for (path, message) in cases {
-        let error = Identity::read(path, path).unwrap_err().to_string();
+        let error = Identity::read(path, Some(path), None).unwrap_err().to_string();
         assert!(error.contains(message) && error.contains(path.to_str().unwrap()), "{error}");
     }
 

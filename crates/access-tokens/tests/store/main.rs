@@ -21,7 +21,7 @@ mod support;
 use std::time::Duration;
 
 use access_tokens::{
-    AccessToken, Clock, ErrorKind, Policy, TokenCache, TokenCaches, TokenEndpoint, TokenKey, blocking, onence,
+    AccessToken, Clock, ErrorKind, Policy, TokenCache, TokenCaches, TokenEndpoint, TokenId, blocking, onence,
     store::{KeyRing, SharedStore, TokenStore},
     testing::{FixedEndpoint, MemoryStore, ScriptedEndpoint},
 };
@@ -348,7 +348,7 @@ fn caches_of_all_kinds_share() {
         // What the thread has to tell the store yet.
         sleep(Duration::from_millis(50)).await;
         let caches = TokenCaches::builder().store(store()).build().unwrap();
-        let key = TokenKey::new("fixed", "https://id.example", "client", b"secret").unwrap();
+        let key = TokenId::new("fixed", "https://id.example", "client", b"secret");
         let cache = caches.get_or_build(key, || Ok(endpoint.clone())).unwrap();
         assert_eq!(cache.token().await.unwrap().secret(), "shared");
     });
@@ -369,7 +369,7 @@ fn what_can_not_be_shared_is_refused() {
     }
     let store = || SharedStore::new(MemoryStore::new(), keys());
     let caches = TokenCaches::builder().store(store()).build().unwrap();
-    let key = TokenKey::new("nameless", "https://id.example", "client", b"secret").unwrap();
+    let key = TokenId::new("nameless", "https://id.example", "client", b"secret");
     let errors = [
         TokenCache::builder(Nameless).store(store()).build().unwrap_err(),
         TokenCache::builder(Nameless).store(store()).build_blocking().unwrap_err(),
@@ -379,7 +379,7 @@ fn what_can_not_be_shared_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert_eq!(
             error.to_string(),
-            "the tokens of nameless have no name to share them by; see TokenEndpoint::token_name"
+            "the tokens of nameless have no id to share them by; see TokenEndpoint::token_id"
         );
     }
     let outside = |timeout| SharedStore::builder(MemoryStore::new(), keys()).timeout(timeout).build();

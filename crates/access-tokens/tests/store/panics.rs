@@ -9,8 +9,8 @@ use std::{
 };
 
 use access_tokens::{
-    AccessToken, Error, ErrorKind, Exchange, Rotation, TokenCache, TokenCaches, TokenEndpoint, TokenKey,
-    store::{KeyRing, NameKey, SharedStore, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+    AccessToken, Error, ErrorKind, Exchange, Rotation, TokenCache, TokenCaches, TokenEndpoint, TokenId,
+    store::{KeyRing, SharedStore, StoreAnswer, Stored, Swap, TokenStore},
     testing::{FixedEndpoint, MemoryStore, ScriptedEndpoint},
 };
 use tokio::time::sleep;
@@ -90,9 +90,9 @@ impl TokenEndpoint for Unnameable {
         self.0.exchange()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
+    fn token_id(&self) -> Option<TokenId> {
         assert!(!self.1.load(Ordering::Relaxed), "planted");
-        self.0.token_name(names)
+        self.0.token_id()
     }
 }
 
@@ -104,7 +104,7 @@ async fn an_endpoint_that_panics_when_asked_for_its_name_is_refused_and_later_no
     let builder = || TokenCache::builder(endpoint.clone()).store(SharedStore::new(MemoryStore::new(), keys()));
     for error in [builder().build().unwrap_err(), builder().build_blocking().unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Contract);
-        assert_eq!(error.to_string(), "the token endpoint panicked when asked for the name of its tokens");
+        assert_eq!(error.to_string(), "the token endpoint panicked when asked for the id of its tokens");
     }
     panics.store(false, Ordering::Relaxed);
     let cache = builder().build().unwrap();
@@ -157,7 +157,7 @@ async fn an_endpoint_that_panics_is_an_error_and_a_cache_that_needs_not_ask_it_s
         }
     }
     let caches = TokenCaches::new();
-    let key = TokenKey::new("example", "https://id.example", "client", b"secret").unwrap();
+    let key = TokenId::new("example", "https://id.example", "client", b"secret");
     let build = || -> Result<Panics, Error> { panic!("planted") };
     let error = caches.get_or_build(key, build).unwrap_err();
     assert_eq!(

@@ -6,8 +6,8 @@ use std::{
 };
 
 use access_tokens::{
-    AccessToken, Clock, Error, ErrorKind, Exchange, RotatingEndpoint, TokenCache, TokenEndpoint, onence,
-    store::{NameKey, SharedStore, TokenName},
+    AccessToken, Clock, Error, ErrorKind, Exchange, RotatingEndpoint, TokenCache, TokenEndpoint, TokenId, onence,
+    store::SharedStore,
     testing::{MemoryStore, ScriptedEndpoint},
 };
 use access_tokens_sandbox::Sandbox;
@@ -121,8 +121,8 @@ impl TokenEndpoint for Client {
         })
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([self.credential.as_bytes()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("example", "", "", self.credential.as_bytes()))
     }
 }
 
@@ -170,8 +170,8 @@ async fn another_instances_exchange_is_waited_for_however_short_the_time_out_of_
                 Ok(AccessToken::new("slow")?.with_expires_in(LIFETIME))
             })
         }
-        fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-            Some(names.name([b"slow".as_slice()]))
+        fn token_id(&self) -> Option<TokenId> {
+            Some(TokenId::new("slow", "", "", b""))
         }
     }
     for timeout in [10, 25, 50, 250].map(Duration::from_millis) {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use access_tokens::{
-    AccessToken, Error, ErrorKind, Exchange, RotatingEndpoint, TokenCache, TokenEndpoint,
-    store::{NameKey, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+    AccessToken, Error, ErrorKind, Exchange, RotatingEndpoint, TokenCache, TokenEndpoint, TokenId,
+    store::{StoreAnswer, Stored, Swap, TokenStore},
     testing::MemoryStore,
 };
 use tokio::time::{Instant, sleep};
@@ -86,8 +86,8 @@ impl TokenEndpoint for Client {
         })
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([self.credential.as_bytes()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("example", "", "", self.credential.as_bytes()))
     }
 }
 
@@ -108,8 +108,8 @@ impl<E: TokenEndpoint> TokenEndpoint for Wrapped<E> {
         self.0.rotation()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        self.0.token_name(names)
+    fn token_id(&self) -> Option<TokenId> {
+        self.0.token_id()
     }
 }
 
@@ -218,8 +218,8 @@ impl TokenEndpoint for Afterwards {
         })
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        self.0.endpoint.token_name(names)
+    fn token_id(&self) -> Option<TokenId> {
+        self.0.endpoint.token_id()
     }
 }
 

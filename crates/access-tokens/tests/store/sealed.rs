@@ -7,8 +7,8 @@ use std::{
 };
 
 use access_tokens::{
-    Clock, Exchange, TokenCache, TokenEndpoint,
-    store::{KeyRing, NameKey, SharedStore, StoreAnswer, Stored, Swap, TokenName, TokenStore},
+    Clock, Exchange, TokenCache, TokenEndpoint, TokenId,
+    store::{KeyRing, SharedStore, StoreAnswer, Stored, Swap, TokenStore},
     testing::{FixedEndpoint, MemoryStore, ScriptedEndpoint},
 };
 use tokio::time::{Instant, sleep};
@@ -79,8 +79,8 @@ impl TokenEndpoint for Client {
         self.0.exchange()
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([self.1, self.2].map(str::as_bytes)))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("example", "", self.1, self.2.as_bytes()))
     }
 }
 

@@ -18,10 +18,7 @@ use std::{
     time::Duration,
 };
 
-use access_tokens::{
-    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint,
-    store::{NameKey, TokenName},
-};
+use access_tokens::{AccessToken, Error, ErrorKind, Exchange, TokenEndpoint, TokenId};
 use tokio::time::{Instant, sleep};
 
 /// A clone is the same server.
@@ -202,8 +199,8 @@ impl TokenEndpoint for Server {
         })
     }
 
-    fn token_name(&self, names: &NameKey) -> Option<TokenName> {
-        Some(names.name([b"virtual".as_slice()]))
+    fn token_id(&self) -> Option<TokenId> {
+        Some(TokenId::new("virtual", "", "", b""))
     }
 }
 

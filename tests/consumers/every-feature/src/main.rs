@@ -31,12 +31,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("token until {:?}", cache.token().await?.expires_at());
 
     // encrypted-keys
-    let identity = Identity::read_pkcs12(var("IDENTITY")?, &var("IDENTITY_PASSPHRASE")?)?;
+    let identity = Identity::read(var("IDENTITY")?, None, Some(&var("IDENTITY_PASSPHRASE")?))?;
     println!("identity of {}", identity.subject());
 
-    // probe, reqwest
+    // reqwest
     let transport = Transport::new().configure(|builder| builder.tcp_nodelay(true));
-    println!("probe {:?}", transport.probe(source.base_url()).await?.status());
+    println!("answer {}", access_tokens::reqwest::get(&transport, source.base_url()).await?.status());
 
     // reqwest-middleware
     let bearer = BearerMiddleware::new(cache.clone(), Origins::new([&api])?);

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use jsonc_parser::{CollectOptions, ParseOptions, ast, common::Ranged, parse_to_ast};
 
-use super::{Lines, Node, Value};
-use crate::error::{Origin, Problem, within};
+use super::lines::Lines;
+use crate::{
+    error::{Origin, Problem, within},
+    tree::{Node, Value},
+};
 
 pub(super) fn parse(text: &str, file: &Arc<Path>) -> Result<Node, Problem> {
     let lines = Lines::new(text.as_bytes(), file);

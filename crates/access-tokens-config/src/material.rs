@@ -1,41 +1,16 @@
 //! What references lead to: secrets, keys, certificates, roots. Read when it is asked for, and anew for each client.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    error::Error as _,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use access_tokens::{Identity, SecretFile, Setting, assertion::SigningKey, root_certificates};
 use zeroize::Zeroizing;
 
-use super::Section;
 use crate::{
-    config::Checked,
+    checked::Checked,
     error::{Problem, add, within},
+    reference::{Place, Reference},
+    section::Section,
 };
-
-/// A setting that says where something is.
-pub(super) struct Reference {
-    /// The setting, such as `password` or `transport.roots[1]`.
-    pub(super) key: String,
-    /// The key of the path or name itself, such as `password.file`.
-    pub(super) at: String,
-    pub(super) place: Place,
-}
-
-pub(super) enum Place {
-    Variable(String),
-    File {
-        path: PathBuf,
-        /// Whether a message may show it.
-        shown: bool,
-        /// What came out of a pipe, which comes only once.
-        pipe: OnceLock<Arc<SecretFile>>,
-    },
-}
 
 #[derive(Clone)]
 enum Content {
@@ -95,14 +70,12 @@ impl Material<'_> {
         let is_bundle = self.section.is_set(&pkcs12);
         let identity = if is_bundle {
             let bundle = self.content(&pkcs12);
-            let passphrase = passphrase?.unwrap_or_default();
-            Identity::from_pkcs12(bundle?.bytes(), &passphrase)
+            let passphrase = passphrase?;
+            Identity::new(bundle?.bytes(), None, passphrase.as_ref().map(|passphrase| passphrase.as_str()))
         } else {
-            let (key, certificate) = (self.content(&key), self.content(&certificate));
-            match passphrase? {
-                Some(passphrase) => Identity::new_encrypted(key?.bytes(), certificate?.bytes(), &passphrase),
-                None => Identity::new(key?.bytes(), certificate?.bytes()),
-            }
+            let (key, certificate, passphrase) = (self.content(&key), self.content(&certificate), passphrase?);
+            let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
+            Identity::new(key?.bytes(), Some(certificate?.bytes()), passphrase)
         };
         let identity = identity.map_err(|error| self.refused(under, &error))?;
         for warning in identity.warnings() {
@@ -219,7 +192,7 @@ impl Material<'_> {
             }
             Err(error) => {
                 let what = if shown { error.to_string() } else { "the file that it names can't be read".to_owned() };
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let cause = error.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
                 let hint = if shown { "" } else { " (its name isn't shown, since it may be the secret itself)" };
                 refused(format!("{what}{cause}{hint}"))
             }

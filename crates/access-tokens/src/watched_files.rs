@@ -6,7 +6,6 @@
 use std::{
     error::Error as _,
     fs,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
     thread,
@@ -15,7 +14,7 @@ use std::{
 
 use aws_lc_rs::digest;
 
-use crate::{Error, ErrorKind, secret_file::read_regular};
+use crate::{Error, caught::caught_call, secret_file::read_regular};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -72,7 +71,7 @@ impl Files {
         if all.is_empty() {
             thread::Builder::new().name("access-tokens-files".to_owned()).spawn(run).map_err(|e| {
                 let message = "the thread that looks at files of credentials and keys can't be started";
-                Error::new(ErrorKind::Configuration, message).with_source(e)
+                Error::configuration(message).with_source(e)
             })?;
         }
         all.push(Arc::downgrade(&watched));
@@ -93,8 +92,8 @@ impl Watched {
             return;
         }
         looks.applied = looks.last.content.clone();
-        let outcome = catch_unwind(AssertUnwindSafe(&self.changed))
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Configuration, "reading changed files panicked")));
+        let outcome =
+            caught_call(&self.changed).unwrap_or_else(|| Err(Error::configuration("reading changed files panicked")));
         looks.failed = outcome.is_err().then_some(0);
         if let (Err(error), false) = (outcome, again) {
             let source = error.source().map(ToString::to_string);
@@ -121,7 +120,7 @@ fn run() {
         }
         for watched in watched {
             // What a user gave us also panics in a log or when it is dropped; none of that must end the thread for the others.
-            let _ = catch_unwind(AssertUnwindSafe(move || watched.look()));
+            caught_call(move || watched.look());
         }
     }
 }

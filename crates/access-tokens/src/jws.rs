@@ -1,4 +1,4 @@
-//! The algorithms that assertions are signed with.
+//! The algorithms of JSON Web Signatures.
 
 use std::{fmt, str::FromStr};
 
@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 };
 use x509_parser::asn1_rs::{FromDer, Integer, Sequence};
 
-use crate::{Error, ErrorKind, Setting};
+use crate::{Error, Setting};
 
 /// A signature algorithm of JWS (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
@@ -57,8 +57,18 @@ impl Algorithm {
         }
     }
 
+    /// That it is one of those that `key` can do.
+    pub(crate) fn check(self, key: &str, known: &[Self]) -> Result<Self, Error> {
+        if known.contains(&self) {
+            return Ok(self);
+        }
+        let known = known.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("{key} can't sign with {self}; choose {known}, or give another key");
+        Err(Error::configuration(message).with_setting(Setting::Algorithm))
+    }
+
     /// Whether `signature` is that of `message` by the key of a certificate's `subjectPublicKey`.
-    pub(super) fn verifies(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verifies(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let algorithm: &'static dyn VerificationAlgorithm = match self {
             Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
             Self::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
@@ -73,7 +83,7 @@ impl Algorithm {
 
     /// ECDSA signatures come as DER from most services and devices; a JWS has the two numbers one after the other (RFC 7518
     /// section 3.4).
-    pub(super) fn fixed_length(self, signature: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn fixed_length(self, signature: Vec<u8>) -> Vec<u8> {
         let length = match self {
             Self::Es256 => 32,
             Self::Es384 => 48,
@@ -110,8 +120,7 @@ impl FromStr for Algorithm {
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
-            Error::new(ErrorKind::Configuration, format!("no such algorithm; known are {known}"))
-                .with_setting(Setting::Algorithm)
+            Error::configuration(format!("no such algorithm; known are {known}")).with_setting(Setting::Algorithm)
         })
     }
 }

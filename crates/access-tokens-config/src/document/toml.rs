@@ -7,8 +7,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Lines, Node, Value};
-use crate::error::Problem;
+use super::lines::Lines;
+use crate::{
+    error::Problem,
+    tree::{Node, Value},
+};
 
 pub(super) fn parse(text: &str, file: &Arc<Path>) -> Result<Node, Problem> {
     let lines = Lines::new(text.as_bytes(), file);
