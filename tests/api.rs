@@ -109,8 +109,8 @@ fn each_change_in_the_api_shows() {
         ),
         (
             "reqwest.rs",
-            "use crate::Transport;",
-            "use crate::Transport; impl From<::reqwest::Error> for crate::Error { fn from(_: ::reqwest::Error) -> Self { loop {} } }",
+            "use crate::{Error, Transport};",
+            "use crate::{Error, Transport}; impl From<::reqwest::Error> for crate::Error { fn from(_: ::reqwest::Error) -> Self { loop {} } }",
         ),
         (
             "http/layer.rs",
