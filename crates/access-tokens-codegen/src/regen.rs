@@ -6,6 +6,7 @@
 mod changes;
 mod compile;
 mod files;
+mod left;
 mod proofs;
 mod provenance;
 mod report;
@@ -143,7 +144,7 @@ impl Xtask {
         Self { oasdiff: program.into(), ..self }
     }
 
-    /// Whether reports have colours, as they don't unless told otherwise.
+    /// Whether reports have colors, as they don't unless told otherwise.
     #[must_use]
     pub fn styled(self, styled: bool) -> Self {
         Self { styled, ..self }
@@ -187,10 +188,8 @@ impl Xtask {
             // The report has the reasons.
             Error::Overlay { file, misfits } => {
                 let actions: Vec<_> = misfits.iter().map(|misfit| format!("actions[{}]", misfit.index)).collect();
-                {
-                    let verb = if actions.len() == 1 { "doesn't" } else { "don't" };
-                    format!("{} of specs/{file} {verb} fit the new file; the quirks above say why", actions.join(", "))
-                }
+                let verb = if actions.len() == 1 { "doesn't" } else { "don't" };
+                format!("{} of specs/{file} {verb} fit the new file; the quirks above say why", actions.join(", "))
             }
             error => copies.iter().fold(error.to_string(), |error, copy| error.replace(copy.as_str(), "")),
         };
@@ -245,7 +244,6 @@ impl Xtask {
         }
 
         let regen = Regen::received(&workspace, &self.today, &origins);
-        (self.progress)("trying which corrections are still needed");
         for (spec, (before, _)) in report.specs.iter_mut().zip(&documents) {
             if let Ok(regen) = &regen {
                 spec.client = Some(client_difference(&stage, regen, &spec.module)?);
@@ -253,6 +251,7 @@ impl Xtask {
             }
             let is_there = specs.join(format!("{}{}", spec.module, source::SPEC_ENDING)).exists();
             if is_there && is_news(&stage, &spec.module)? {
+                (self.progress)("trying which corrections are still needed");
                 let misfits = match &regen {
                     Err(Error::Overlay { file, misfits }) if file.starts_with(&format!("{}.", spec.module)) => misfits,
                     _ => &Vec::new(),
@@ -268,13 +267,13 @@ impl Xtask {
             proofs::gone(spec.changes.as_deref().unwrap_or_default(), now.as_ref())
         };
         let mut gone: BTreeSet<_> = report.specs.iter().zip(&documents).flat_map(gone).collect();
-        gone.extend(report.specs.iter().flat_map(|spec| methods(spec, |surface| &surface.removed)));
+        gone.extend(report.specs.iter().flat_map(|spec| left::methods(spec, |surface| &surface.removed)));
         report.mentions = proofs::who_mentions(&self.root, &gone);
-        report.left = report.specs.iter().flat_map(left_of_spec).collect();
+        report.left = report.specs.iter().flat_map(left::of_spec).collect();
         if !report.mentions.is_empty() {
             report.left.push("go through the files that mention what went or moved".to_owned());
         }
-        let regen = regen.inspect_err(|error| report.left.extend(left_by(error)))?;
+        let regen = regen.inspect_err(|error| report.left.extend(left::by(error)))?;
         regen.write()?;
         changes.extend(regen.changes().iter().cloned());
         if !arguments.dry_run && !arguments.allow_dirty {
@@ -295,7 +294,8 @@ impl Xtask {
         if changes.is_empty() && report.specs.iter().all(report::Spec::is_unchanged) && report.errors.is_empty() {
             return Ok(End::UpToDate);
         }
-        report.left.extend(left(report, &workspace, &quirks, arguments));
+        let origin_untold = arguments.from.is_some() && arguments.origin.is_none();
+        report.left.extend(left::after(report, &workspace, &quirks, origin_untold));
         if arguments.dry_run {
             report.left.insert(0, "run it again without --dry-run, since nothing was written; then".to_owned());
         }
@@ -469,101 +469,4 @@ fn refuse_unsaved(stage: &Stage, changes: &[Change]) -> Result<(), Error> {
         }
     };
     Err(Error::document(unsaved.join(", "), hint))
-}
-
-/// The methods of a client's lines that came or went, by their names.
-fn methods(spec: &report::Spec, lines: fn(&surface::Moves) -> &Vec<String>) -> Vec<String> {
-    let lines = spec.client.iter().flat_map(|client| lines(&client.surface));
-    let methods = lines.filter_map(|line| line.split_once("async fn ")?.1.split(['(', '<']).next());
-    methods.map(ToOwned::to_owned).collect()
-}
-
-/// What is left to do where the command refuses, beside what its report says.
-fn left_by(error: &Error) -> Vec<String> {
-    let preflight = match error {
-        Error::Preflight { file, .. } => Some(format!(
-            "for each place that is named below, add an action to specs/{}, with a quirk in specs/{} that says what is true and \
-             how we know",
-            file.replace(source::SPEC_ENDING, source::OVERLAY_ENDING),
-            ledger::FILE
-        )),
-        _ => None,
-    };
-    let again = "run it again, since it stopped before it compiled or wrote anything".to_owned();
-    preflight.into_iter().chain([again]).collect()
-}
-
-fn left_of_spec(spec: &report::Spec) -> Vec<String> {
-    let report::Spec { module, proofs, .. } = spec;
-    let overlay = format!("specs/{module}{}", source::OVERLAY_ENDING);
-    let actions = |actions: &[usize]| {
-        let actions: Vec<_> = actions.iter().map(|index| format!("actions[{index}]")).collect();
-        (!actions.is_empty()).then(|| format!("{} in {overlay}", actions.join(", ")))
-    };
-    let breaks = matches!(&spec.wire, Wire::Told(verdict) if verdict.findings.iter().any(wire::Finding::breaks));
-    let ask = breaks.then(|| {
-        format!(
-            "ask the provider of {module} whether its server does what oasdiff lists as errors or warnings above, and since when"
-        )
-    });
-    let or = "or delete what nothing needs any more";
-    let astray = actions(&proofs.astray).map(|actions| format!("correct `target` of {actions}, {or}"));
-    let surprised = actions(&proofs.surprised).map(|actions| format!("correct `x-was` of {actions}, {or}"));
-    let needless = actions(&proofs.needless).map(|actions| format!("delete {actions}, which nothing needs any more"));
-    let ids: Vec<_> = proofs.quirks.keys().map(|quirk| format!("`{quirk}`")).collect();
-    let quirks = (!ids.is_empty()).then(|| {
-        format!("correct {} in specs/{}, and then the places where they are mentioned", ids.join(", "), ledger::FILE)
-    });
-    [ask, astray, surprised, needless, quirks].into_iter().flatten().collect()
-}
-
-fn left(report: &Report, workspace: &Path, quirks: &[ledger::Quirk], arguments: &Arguments) -> Vec<String> {
-    let mut left = Vec::new();
-    if !report.errors.is_empty() {
-        left.push("correct the facade where the compiler points above".to_owned());
-    }
-    let modules = source::modules(workspace);
-    let is_known = |provider: &String| *provider == ledger::ALL || modules.contains(provider);
-    let strangers: Vec<_> = quirks.iter().filter(|quirk| !is_known(&quirk.provider)).collect();
-    if let Some(stranger) = strangers.first() {
-        left.push(format!(
-            "specs/{}: {} quirks name a provider that has no specification, such as `{}` the provider `{}`",
-            ledger::FILE,
-            strangers.len(),
-            stranger.id,
-            stranger.provider
-        ));
-    }
-    for spec in &report.specs {
-        let module = &spec.module;
-        match &spec.versions {
-            (None, Some(_)) => {
-                left.push(format!("to make `{module}` public, follow \"A further API\" in CONTRIBUTING.md"));
-            }
-            (Some(_), None) => left.push(format!("look at what the facade has of `{module}`, and at its quirks")),
-            _ => {
-                let methods = methods(spec, |surface| &surface.added);
-                let methods: Vec<_> = methods.iter().map(|method| format!("`{module}::Client::{method}`")).collect();
-                if !methods.is_empty() {
-                    left.push(format!(
-                        "{} came to the raw client; see whether the facade needs it",
-                        methods.join(", ")
-                    ));
-                }
-            }
-        }
-    }
-    let rows = fs::read_to_string(workspace.join(provenance::FILE)).unwrap_or_default();
-    if rows.contains(provenance::UNKNOWN_ORIGIN) {
-        left.push(format!("say in {} where the new file comes from", provenance::FILE));
-    } else if arguments.from.is_some() && arguments.origin.is_none() {
-        left.push(format!("if the file comes from another place now, correct that in {}", provenance::FILE));
-    }
-    left.extend([
-        "run `cargo test`; a failure in tests/wire.rs or tests/quirks.rs is a change in behavior: accept its snapshot only if \
-         that change is wanted"
-            .to_owned(),
-        "tell users in CHANGELOG.md, and commit all of it together".to_owned(),
-    ]);
-    left
 }
