@@ -259,7 +259,7 @@ fn a_quirk_is_no_longer_needed_if_without_its_actions_the_client_is_the_same() {
         (
             &pair.concat(),
             vec!["made-up-first", "made-up-second"],
-            "Quirks: 10 whose overlay actions the client needs\n",
+            "Quirks: 2 to look at, 8 others whose overlay actions the client needs\n  made-up-first\n    needed beside others like it: ",
         ),
     ];
     let (overlay, ledger) = ("specs/worldline.overlay.yaml", "specs/quirks.yaml");
@@ -274,6 +274,73 @@ fn a_quirk_is_no_longer_needed_if_without_its_actions_the_client_is_the_same() {
         let left = "delete actions[15] in specs/worldline.overlay.yaml, which nothing needs any more";
         assert_eq!(outcome.said.contains(left), said.contains("no longer"), "{}", outcome.said);
         assert!(!outcome.said.contains("fixed"), "{}", outcome.said);
+    }
+}
+
+/// Each specification's actions are held to its own file, whatever is wrong with another.
+#[test]
+fn two_specifications_that_are_off_are_told_each_for_itself() {
+    let workspace = Workspace::new("two");
+    for (module, from, to) in
+        [("onence", "          type: integer", "          type: number"), ("worldline", "TokenResponse", "TokenAnswer")]
+    {
+        let path = format!("specs/{module}.openapi.yaml");
+        let text = String::from_utf8(workspace.copied[&path].clone()).unwrap();
+        fs::write(workspace.root.join(path), text.replace(from, to)).unwrap();
+    }
+    let outcome = workspace.run(&["regen", "--dry-run"]);
+    assert_eq!(outcome.exit_code, 1);
+    for file in ["onence", "worldline"] {
+        let place = format!(" (specs/{file}.overlay.yaml:");
+        assert!(
+            outcome.said.lines().any(|line| line.contains(&place) && line.contains("doesn't fit")),
+            "{}",
+            outcome.said
+        );
+    }
+    assert!(!outcome.said.contains("no longer needed"), "{}", outcome.said);
+}
+
+/// A report is pasted into pull requests, and printed on terminals.
+#[test]
+fn what_a_specification_says_has_no_meaning_in_a_report() {
+    let workspace = Workspace::new("hostile");
+    let image = "![p](http://specs.example/p.png)";
+    let text = edited(&(
+        "hostile",
+        "worldline",
+        "version: 2.1.1",
+        "version: '<img src=//specs.example> ![p](http://specs.example/p.png) @all `` ` '",
+    ));
+    let name = "\"a\\r\\n\\n# FAKE\\n<script>alert(1)</script>\\e[31m``![p](http://specs.example/p.png)\"";
+    let text = text.replacen(
+        "      properties:\n        access_token:\n",
+        &format!("      properties:\n        {name}:\n          type: string\n        access_token:\n"),
+        1,
+    );
+    let text = text.replacen("paths:\n", "paths:\n  '/![p](http://specs.example/p.png)':\n    get:\n      operationId: a\n      responses:\n        '200':\n          description: a\n", 1);
+    let from = workspace.incoming(&text);
+    let run = |format: &str| workspace.run(&["regen", "worldline", "--from", &from, "--dry-run", "--format", format]);
+    let told = run("text");
+    for text in [&told.said, &told.complained] {
+        assert!(!text.contains(['\u{1b}', '\r']) && !text.lines().any(|line| line.starts_with("# FAKE")), "{text}");
+    }
+    let markdown = run("markdown").said;
+    assert!(markdown.contains("<script>") && markdown.contains(image), "{markdown}");
+    let mut fenced = false;
+    for line in markdown.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+            continue;
+        }
+        // What stands between fences of one length is code.
+        let mut rest = line;
+        while let Some(at) = rest.find('`').filter(|_| !fenced) {
+            let fence = "`".repeat(rest[at..].chars().take_while(|c| *c == '`').count());
+            assert!(!rest[..at].contains(['<', '[', '@']), "{line}");
+            rest = rest[at + fence.len()..].split_once(&fence).unwrap_or_else(|| panic!("{line}")).1;
+        }
+        assert!(fenced || !rest.contains(['<', '[', '@']) && !line.starts_with("# FAKE"), "{line}");
     }
 }
 

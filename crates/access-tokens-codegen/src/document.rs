@@ -1,11 +1,14 @@
 //! YAML or JSON text to a JSON document, strictly: a key that stands twice is an error, and so is what JSON doesn't have.
 
-use std::{cell::RefCell, fmt};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+};
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::{Error, pointer::escape};
+use crate::{Error, invisible, pointer::escape};
 
 /// Reads the contents of `file`. JSON is read as JSON, since YAML isn't quite a superset of it: it has no surrogate pairs.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
@@ -14,6 +17,12 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
     let start = text.trim_start();
     if start.starts_with('<') {
         return Err(Error::document(file, "is an HTML or XML page, not YAML; is it an error page that was saved?"));
+    }
+    if depth(text) > DEEPEST {
+        return Err(Error::document(
+            file,
+            format!("is nested in more than {DEEPEST} brackets; is it a specification?"),
+        ));
     }
     let value = match start.strip_prefix('{') {
         Some(rest) => json(text).or_else(|error| match error {
@@ -31,6 +40,24 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
     }
 }
 
+/// More than a specification has of each; beyond it reading takes minutes.
+const DEEPEST: usize = 2_000;
+const MOST_VALUES: usize = 2_000_000;
+
+/// How many brackets are open at once, at most.
+fn depth(text: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
+}
+
 /// Why a text isn't a document.
 enum Unread {
     /// The parser's words, with line and column.
@@ -40,16 +67,17 @@ enum Unread {
 }
 
 fn json(text: &str) -> Result<Value, Unread> {
-    let found = RefCell::default();
+    let (found, values) = (RefCell::default(), Cell::new(0));
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Node { pointer: String::new(), merges: false, found: &found }.deserialize(&mut deserializer);
+    let value =
+        Node { pointer: String::new(), merges: false, found: &found, values: &values }.deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|error| unread(&error, found.take(), Some((error.line(), error.column()))))
 }
 
 fn yaml(text: &str) -> Result<Value, Unread> {
-    let found = RefCell::default();
-    let node = Node { pointer: String::new(), merges: true, found: &found };
+    let (found, values) = (RefCell::default(), Cell::new(0));
+    let node = Node { pointer: String::new(), merges: true, found: &found, values: &values };
     let value = node.deserialize(serde_yaml::Deserializer::from_str(text));
     value.map_err(|error| unread(&error, found.take(), error.location().map(|at| (at.line(), at.column()))))
 }
@@ -71,15 +99,17 @@ struct Node<'f> {
     merges: bool,
     /// Where it leaves what is wrong.
     found: &'f RefCell<Option<String>>,
+    /// How many values there are so far, with those that aliases repeat.
+    values: &'f Cell<usize>,
 }
 
 impl Node<'_> {
     fn child(&self, segment: &str) -> Self {
-        Self { pointer: format!("{}/{}", self.pointer, escape(segment)), merges: self.merges, found: self.found }
+        Self { pointer: format!("{}/{}", self.pointer, escape(segment)), ..*self }
     }
 
     fn wrong<E: serde::de::Error>(&self, what: impl fmt::Display) -> E {
-        let pointer = if self.pointer.is_empty() { "the top" } else { &self.pointer };
+        let pointer = if self.pointer.is_empty() { "the top".to_owned() } else { invisible::one_line(&self.pointer) };
         let what = format!("at {pointer}: {what}");
         self.found.replace(Some(what.clone()));
         E::custom(what)
@@ -96,6 +126,10 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MOST_VALUES {
+            return Err(self.wrong(format_args!("there are more than {MOST_VALUES} values; is it a specification?")));
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -191,8 +225,8 @@ impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        let Node { ref pointer, found, .. } = *self.0;
-        match deserializer.deserialize_any(Node { pointer: pointer.clone(), merges: false, found })? {
+        let Node { ref pointer, found, values, .. } = *self.0;
+        match deserializer.deserialize_any(Node { pointer: pointer.clone(), merges: false, found, values })? {
             Value::String(text) => Ok(text),
             Value::Number(number) => Ok(number.to_string()),
             Value::Bool(value) => Ok(value.to_string()),

@@ -97,9 +97,9 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operation) = &self.operation {
-            write!(f, "operation `{}`, ", invisible::written_out(operation))?;
+            write!(f, "operation `{}`, ", invisible::one_line(operation))?;
         }
-        let pointer = invisible::written_out(&self.pointer);
+        let pointer = invisible::one_line(&self.pointer);
         write!(f, "at {}: {}", if pointer.is_empty() { "the top" } else { &pointer }, self.reason)
     }
 }
@@ -114,6 +114,7 @@ impl Error {
     }
 
     pub(crate) fn document(file: impl Into<String>, reason: impl fmt::Display) -> Self {
-        Self::Document { file: file.into(), reason: reason.to_string() }
+        // It may quote what a stranger wrote.
+        Self::Document { file: file.into(), reason: invisible::written_out(&reason.to_string()) }
     }
 }

@@ -58,6 +58,11 @@ pub(crate) fn written_out(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The text in one line, with what could steer a terminal or begin a line written out.
+pub(crate) fn one_line(text: &str) -> String {
+    written_out(text).replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+}
+
 /// Strips them from all that `document` says to people. What it says to machines is left for preflight to refuse.
 pub(crate) fn strip(document: &mut Value) -> Vec<Stripped> {
     let mut stripped = Vec::new();

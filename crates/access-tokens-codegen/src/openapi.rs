@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 /// Members of OpenAPI objects that are maps, from names that somebody chose.
-pub(crate) const NAMED: [&str; 12] = [
+pub(crate) const NAMED: [&str; 15] = [
     "callbacks",
     "content",
+    "encoding",
     "headers",
     "links",
     "mapping",
@@ -15,7 +16,9 @@ pub(crate) const NAMED: [&str; 12] = [
     "requestBodies",
     "responses",
     "schemas",
+    "scopes",
     "securitySchemes",
+    "variables",
 ];
 
 pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];

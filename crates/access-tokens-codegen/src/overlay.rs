@@ -63,15 +63,9 @@ impl Overlay {
         let upstream = document.clone();
         let mut misfits: Vec<Misfit> = Vec::new();
         for ((index, action), quirk) in self.document.actions.iter().enumerate().zip(&self.quirks) {
-            let reason = match fit(action, document, &upstream) {
-                Fit::Yes => None,
-                Fit::No(reason) => Some(reason),
-                Fit::Wrong(what) => {
-                    return Err(Error::document(&self.file, format!("{}: {what}", named(index, action))));
-                }
-            };
+            let unfit = unfit(action, document, &upstream);
             // What doesn't fit is applied all the same, so that the next actions find what they expect.
-            let reason = reason.or(self.apply_one(action, document));
+            let reason = unfit.or(self.apply_one(action, document));
             misfits.extend(reason.map(|reason| Misfit::new(index, quirk, &action.target, reason)));
         }
         // After the actions, whose own messages say more.
@@ -129,42 +123,32 @@ fn named(index: usize, action: &Action) -> String {
     format!("actions[{index}] ({quirk}target {})", action.target)
 }
 
-/// Whether an action finds what it expects.
-enum Fit {
-    Yes,
-    /// The specification is another.
-    No(String),
-    /// The action is wrong whatever the specification says.
-    Wrong(String),
-}
-
-fn fit(action: &Action, document: &Value, upstream: &Value) -> Fit {
+/// Why an action doesn't find what it expects; `None` if it does.
+fn unfit(action: &Action, document: &Value, upstream: &Value) -> Option<String> {
     let (path, was) = match (compile_path(&action.target), extension(action, "x-was")) {
         (Ok(path), Ok(was)) => (path, was),
-        (Err(e), _) => return Fit::Wrong(e.to_string()),
-        (_, Err(e)) => return Fit::Wrong(e),
+        (Err(e), _) => return Some(e.to_string()),
+        (_, Err(e)) => return Some(e),
     };
     let matches = locate(document, &path);
     if matches.is_empty() && !locate(upstream, &path).is_empty() {
-        return Fit::Wrong("its target selects nothing any more, since an action before it took that away".to_owned());
+        return Some("its target selects nothing any more, since an action before it took that away".to_owned());
     }
     if matches.is_empty() {
-        return Fit::No("its target selects nothing".to_owned());
+        return Some("its target selects nothing".to_owned());
     }
-    for pointer in &matches {
+    matches.iter().find_map(|pointer| {
         let found = document.pointer(pointer).unwrap_or(&Value::Null);
         // What is removed is lost, so it must be known whole; an update leaves the rest as it is.
         let extent = if action.is_remove() { Extent::All } else { Extent::Some };
         let differences = differences(pointer, found, was, extent, action.target.ends_with(".properties"));
         if !differences.is_empty() {
-            return Fit::No(differences.join("; "));
+            return Some(differences.join("; "));
         }
         let update = action.update.as_ref().filter(|_| !action.is_remove());
-        if let Some(key) = update.and_then(|update| unmentioned(found, update, was)) {
-            return Fit::Wrong(format!("x-was doesn't say what `{key}` was"));
-        }
-    }
-    Fit::Yes
+        let key = update.and_then(|update| unmentioned(found, update, was))?;
+        Some(format!("x-was doesn't say what `{key}` was"))
+    })
 }
 
 fn extension<'a>(action: &'a Action, key: &str) -> Result<&'a Value, String> {

@@ -36,7 +36,7 @@ use self::{
     stage::Stage,
     surface::Difference,
 };
-use crate::{Error, document, ledger, preflight, source};
+use crate::{Error, document, invisible, ledger, preflight, source};
 
 /// `cargo xtask`, in one workspace.
 ///
@@ -189,7 +189,7 @@ impl Xtask {
             Error::Overlay { file, misfits } => {
                 let actions: Vec<_> = misfits.iter().map(|misfit| format!("actions[{}]", misfit.index)).collect();
                 let verb = if actions.len() == 1 { "doesn't" } else { "don't" };
-                format!("{} of specs/{file} {verb} fit the new file; the quirks above say why", actions.join(", "))
+                format!("{} of specs/{file} {verb} fit the file; the quirks above say why", actions.join(", "))
             }
             error => copies.iter().fold(error.to_string(), |error, copy| error.replace(copy.as_str(), "")),
         };
@@ -197,13 +197,17 @@ impl Xtask {
             [] => "Nothing was written.".to_owned(),
             written => format!("{} couldn't be put back: run it again.", written.join(", ")),
         };
-        format!("refused: {error}\n{written}\n")
+        // A path of this machine's is no news to who runs it, and none of anybody else's business.
+        let root = fs::canonicalize(&self.root).unwrap_or_default();
+        let error =
+            [&root, &self.root].iter().fold(error, |error, root| error.replace(&format!("{}/", root.display()), ""));
+        format!("refused: {}\n{written}\n", invisible::written_out(&error))
     }
 
     fn check(&self) -> Outcome {
         let outcome = |said, complained, exit_code| Outcome { said, complained, exit_code };
         match Regen::received(&self.root, &self.today, &[]) {
-            Err(error) => outcome(String::new(), format!("error: {error}\n"), 1),
+            Err(error) => outcome(String::new(), format!("error: {}\n", invisible::written_out(&error.to_string())), 1),
             Ok(regen) if regen.changes().is_empty() => outcome(UP_TO_DATE.to_owned(), String::new(), 0),
             Ok(regen) => {
                 let list: String = regen.changes().iter().map(|change| format!("  {}\n", change.path)).collect();
@@ -231,7 +235,6 @@ impl Xtask {
         }
         let origins: Vec<_> = module.into_iter().zip(arguments.origin.clone()).collect();
 
-        let quirks = ledger::read(&specs)?;
         let modules: BTreeSet<_> = [&workspace, stage.before()].into_iter().flat_map(source::modules).collect();
         if let Some(spec) = arguments.spec.as_ref().filter(|spec| !modules.contains(*spec)) {
             let there: Vec<_> = modules.into_iter().collect();
@@ -243,6 +246,7 @@ impl Xtask {
             documents.push(self.spec_section(&stage, module, report)?);
         }
 
+        let quirks = ledger::read(&specs)?;
         let regen = Regen::received(&workspace, &self.today, &origins);
         for (spec, (before, _)) in report.specs.iter_mut().zip(&documents) {
             if let Ok(regen) = &regen {
@@ -250,14 +254,9 @@ impl Xtask {
                 spec.stripped = regen.spec(&spec.module).map(|spec| spec.stripped.clone()).unwrap_or_default();
             }
             let is_there = specs.join(format!("{}{}", spec.module, source::SPEC_ENDING)).exists();
-            if is_there && is_news(&stage, &spec.module)? {
+            if is_there && (regen.is_err() || is_news(&stage, &spec.module)?) {
                 (self.progress)("trying which corrections are still needed");
-                let misfits = match &regen {
-                    Err(Error::Overlay { file, misfits }) if file.starts_with(&format!("{}.", spec.module)) => misfits,
-                    _ => &Vec::new(),
-                };
-                let taken =
-                    Taken { specs: &specs, module: &spec.module, before: before.as_ref(), misfits, quirks: &quirks };
+                let taken = Taken { specs: &specs, module: &spec.module, before: before.as_ref(), quirks: &quirks };
                 spec.proofs = Proofs::of(&taken)?;
                 let places = |quirk: &String| (quirk.clone(), proofs::places(&self.root, quirk, &quirks));
                 spec.places = spec.proofs.quirks.keys().map(places).collect();
@@ -321,14 +320,18 @@ impl Xtask {
             let version = document.as_ref()?.pointer("/info/version");
             let version =
                 version.map(|version| version.as_str().map_or_else(|| version.to_string(), ToOwned::to_owned));
-            Some(text::one_line(&version.unwrap_or_else(|| "without a version".to_owned())))
+            Some(invisible::one_line(&version.unwrap_or_else(|| "without a version".to_owned())))
         };
         let mut spec = report::Spec { module: module.to_owned(), ..report::Spec::default() };
         spec.versions = (version(&before), version(&now));
-        let is_openapi = |document: &&Value| document.get("openapi").is_some();
-        if let (Some(before), Some(now)) = (before.as_ref().filter(is_openapi), now.as_ref().filter(is_openapi)) {
+        let is_api = |document: &&Value| ["openapi", "swagger", "paths"].iter().any(|key| document.get(key).is_some());
+        if before.is_some() && now.is_some() {
+            spec.wire = Wire::Failed("one of the two files isn't a specification".to_owned());
+        }
+        if let (Some(before), Some(now)) = (before.as_ref().filter(is_api), now.as_ref().filter(is_api)) {
             let changes = spec_changes(before, now);
             spec.usage = usage::Usage::of(&[before, now]);
+            spec.wire = Wire::Same;
             if !changes.is_empty() {
                 let path = |root: &Path| root.join("specs").join(&file);
                 (self.progress)("asking oasdiff what the change means");

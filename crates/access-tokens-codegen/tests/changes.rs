@@ -239,8 +239,10 @@ fn applied(mut document: Value, changes: &[SpecChange]) -> Value {
 fn meaning(name: &str, value: &Value) -> Value {
     match value {
         Value::Object(members) => {
+            // Components are referred to by their names as they are written.
+            let called = |inner: &str| if name == "components" { String::new() } else { inner.to_owned() };
             let mut members: Vec<_> =
-                members.iter().map(|(name, value)| (name.clone(), meaning(name, value))).collect();
+                members.iter().map(|(name, value)| (name.clone(), meaning(&called(name), value))).collect();
             if members.iter().any(|member| *member == ("in".to_owned(), json!("header"))) {
                 for (_, value) in members.iter_mut().filter(|(name, _)| name == "name") {
                     *value = value.as_str().map_or(value.clone(), |text| json!(text.to_ascii_lowercase()));
@@ -281,6 +283,11 @@ fn each_kind_of_edit_is_told_at_its_place() {
             json!({"parameters": [{"in": "header", "name": "X-A"}, {"in": "query", "name": "q", "required": true}]}),
             json!({"parameters": [{"in": "query", "name": "q"}, {"in": "header", "name": "x-a"}]}),
             vec!["-/parameters/1/required"],
+        ),
+        (
+            json!({"components": {"headers": {"Rate": 1}}}),
+            json!({"components": {"headers": {"RATE": 1}}}),
+            vec!["-/components/headers/Rate", "+/components/headers/RATE"],
         ),
         (json!({"headers": {"X-A": {"a": 1}}}), json!({"headers": {"x-a": {"a": 2}}}), vec!["~/headers/X-A/a"]),
         // A property may be called as a keyword.

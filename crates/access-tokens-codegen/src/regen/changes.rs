@@ -1,9 +1,12 @@
 //! What changed between two versions of a document: every place, and nothing but places.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Map, Value};
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use crate::{openapi::NAMED, pointer::escape};
 
@@ -62,6 +65,8 @@ impl SpecChange {
 pub(super) enum Kind {
     /// An object whose members' names have a meaning, or a list of such objects.
     Api,
+    /// The maps of what can be referred to, by names that keep their case.
+    Components,
     /// A map from names that somebody chose; as headers, in any case.
     Named { headers: bool },
     /// A list whose order has no meaning: of values, or of objects.
@@ -76,6 +81,8 @@ impl Kind {
         match (self, name) {
             (Self::Value | Self::Set { values: true }, _) => Self::Value,
             (Self::Named { .. }, _) => Self::Api,
+            (Self::Components, _) => Self::Named { headers: false },
+            (_, "components") => Self::Components,
             (_, "enum") => Self::Set { values: true },
             (_, "example" | "examples" | "default") => Self::Value,
             (_, name) if name.starts_with("x-") => Self::Value,
@@ -155,7 +162,9 @@ fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes:
         come.sort_unstable();
         gaps.push((gone, come.into()));
     } else {
-        for op in capture_diff_slices(Algorithm::Myers, &before_written, &now_written) {
+        // Two long lists that have nothing in common would take minutes; then more of them counts as come and gone.
+        let deadline = Some(Instant::now() + Duration::from_secs(5));
+        for op in capture_diff_slices_deadline(Algorithm::Myers, &before_written, &now_written, deadline) {
             if !matches!(op, DiffOp::Equal { .. }) {
                 gaps.push((op.old_range().collect(), op.new_range().collect()));
             }
@@ -166,6 +175,7 @@ fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes:
         ..SpecChange::one(format!("{pointer}/{index}"), old, new)
     };
     let added = |new: usize| element_change(new, None, now.get(new));
+    let names: Vec<_> = now.iter().map(name_of).collect();
     for (gone, mut come) in gaps {
         let in_order = order_counts && gone.len() == come.len();
         for index in gone {
@@ -173,7 +183,8 @@ fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes:
             let other = if in_order {
                 Some(0)
             } else {
-                come.iter().position(|new| now.get(*new).is_some_and(|new| is_same_thing(old, new)))
+                let name = name_of(old);
+                come.iter().position(|new| name.is_some() && names.get(*new) == Some(&name))
             };
             let new = match other {
                 Some(passed) if order_counts => {
@@ -191,18 +202,15 @@ fn elements(pointer: &str, kind: Kind, before: &[Value], now: &[Value], changes:
     }
 }
 
-/// Whether two elements of a list have the same name, though they differ.
-fn is_same_thing(one: &Value, other: &Value) -> bool {
-    let name = |value: &Value| {
-        let text = |key| Some(value.get(key)?.as_str()?.to_owned());
-        let parameter = || {
-            let (place, name) = (text("in"), text("name")?);
-            Some(if place.as_deref() == Some("header") { (place, name.to_ascii_lowercase()) } else { (place, name) })
-        };
-        let names = ["$ref", "title", "url"].into_iter().find_map(|key| Some((Some(key.to_owned()), text(key)?)));
-        parameter().or(names)
+/// What an element of a list is called, by which it is the same thing though it differs.
+fn name_of(value: &Value) -> Option<(Option<String>, String)> {
+    let text = |key| Some(value.get(key)?.as_str()?.to_owned());
+    let parameter = || {
+        let (place, name) = (text("in"), text("name")?);
+        Some(if place.as_deref() == Some("header") { (place, name.to_ascii_lowercase()) } else { (place, name) })
     };
-    name(one).is_some_and(|one| Some(one) == name(other))
+    parameter()
+        .or_else(|| ["$ref", "title", "url"].into_iter().find_map(|key| Some((Some(key.to_owned()), text(key)?))))
 }
 
 /// The value as text that is the same for all that has the same meaning.

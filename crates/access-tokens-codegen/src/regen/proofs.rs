@@ -43,14 +43,12 @@ pub(super) struct Taken<'a> {
     pub(super) specs: &'a Path,
     pub(super) module: &'a str,
     pub(super) before: Option<&'a Value>,
-    /// Its overlay's actions that don't fit.
-    pub(super) misfits: &'a [Misfit],
     pub(super) quirks: &'a [Quirk],
 }
 
 impl Proofs {
     pub(super) fn of(taken: &Taken<'_>) -> Result<Self, Error> {
-        let Taken { specs, module, before, misfits, quirks } = *taken;
+        let Taken { specs, module, before, quirks } = *taken;
         let (spec, overlay) = source::read_pair(specs, module)?;
         let mut proofs = Self::default();
         if let Some(overlay) = &overlay {
@@ -62,11 +60,6 @@ impl Proofs {
                 proofs.add(&quirk.id, news + &elsewhere(pointer, before, &spec.upstream));
             }
         }
-        if !misfits.is_empty() && proofs.needed.is_none() {
-            for quirk in misfits.iter().map(|misfit| &misfit.quirk).collect::<BTreeSet<_>>() {
-                proofs.add(quirk, "which actions the client needs can't be tried before all of them fit".to_owned());
-            }
-        }
         Ok(proofs)
     }
 
@@ -76,7 +69,11 @@ impl Proofs {
 
     /// Tries the overlay's actions.
     fn actions(&mut self, taken: &Taken<'_>, spec: &Spec, overlay: &Overlay) -> Result<(), Error> {
-        let Taken { specs, before, misfits, .. } = *taken;
+        let Taken { specs, before, .. } = *taken;
+        let misfits = match overlay.apply(&mut spec.upstream.clone()) {
+            Err(Error::Overlay { misfits, .. }) => misfits,
+            _ => Vec::new(),
+        };
         let client = |omitted: &BTreeSet<String>| -> Result<String, Error> {
             let mut spec = spec.clone();
             overlay.try_without(omitted, &mut spec.document);
@@ -89,7 +86,7 @@ impl Proofs {
         let none = BTreeSet::new();
         let before_selected = before.map(|before| overlay.try_without(&none, &mut before.clone())).unwrap_or_default();
         let selected = overlay.try_without(&none, &mut spec.upstream.clone());
-        for Misfit { index, quirk, reason, .. } in misfits {
+        for Misfit { index, quirk, reason, .. } in &misfits {
             let mut news = format!("actions[{index}]{} doesn't fit: {reason}", place(*index));
             if selected.get(*index).is_some_and(Vec::is_empty) {
                 self.astray.push(*index);
@@ -105,7 +102,12 @@ impl Proofs {
             self.add(quirk, news);
         }
 
-        let Ok(whole) = client(&none) else { return Ok(()) };
+        let Ok(whole) = client(&none) else {
+            for quirk in misfits.iter().map(|misfit| &misfit.quirk).collect::<BTreeSet<_>>() {
+                self.add(quirk, "which actions the client needs can't be tried before all of them fit".to_owned());
+            }
+            return Ok(());
+        };
         let is_same = |omitted: &BTreeSet<String>| client(omitted).is_ok_and(|client| client == whole);
         let all: BTreeSet<_> = overlay.quirks.iter().cloned().collect();
         let (fitting, unfit): (Vec<_>, Vec<_>) =
@@ -122,10 +124,15 @@ impl Proofs {
         let mut needless: BTreeSet<_> =
             fitting.into_iter().filter(|quirk| is_same(&BTreeSet::from([quirk.clone()]))).collect();
         // Each by itself may be made up for by another.
-        if needless.len() > 1 && !is_same(&needless) {
-            needless.clear();
-        }
         self.needed = Some(count - needless.len());
+        if needless.len() > 1 && !is_same(&needless) {
+            for quirk in std::mem::take(&mut needless) {
+                self.add(
+                    &quirk,
+                    "needed beside others like it: without its actions alone the client is the same".to_owned(),
+                );
+            }
+        }
         for quirk in needless {
             let actions = overlay.quirks.iter().enumerate().filter(|(_, other)| **other == quirk);
             let actions: Vec<_> = actions.map(|(index, _)| index).collect();

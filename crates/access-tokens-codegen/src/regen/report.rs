@@ -13,7 +13,10 @@ use super::{
     usage::Usage,
     wire::{self, Finding, Verdict},
 };
-use crate::{Stripped, invisible};
+use crate::{
+    Stripped,
+    invisible::{self, one_line},
+};
 
 /// Everything that one run found out.
 #[derive(Debug, Default)]
@@ -76,7 +79,7 @@ impl Spec {
     fn bump(&self) -> Option<(Bump, &'static str)> {
         let words = self.changes.iter().flatten().all(SpecChange::is_words);
         let wire = match &self.wire {
-            Wire::Same => (Bump::Patch, "nothing changed but what isn't generated"),
+            Wire::Same => (Bump::Patch, "the raw client is the same"),
             Wire::Told(verdict) if verdict.findings.iter().any(Finding::breaks) => {
                 (Bump::Breaking, "oasdiff calls it breaking")
             }
@@ -87,7 +90,7 @@ impl Spec {
         let client = match self.client.as_ref()?.bump() {
             Bump::Breaking => (Bump::Breaking, "code that uses the raw client may break"),
             Bump::Minor => (Bump::Minor, "the raw client has more"),
-            Bump::Patch => (Bump::Patch, "nothing changed but what isn't generated"),
+            Bump::Patch => (Bump::Patch, "the raw client is the same"),
         };
         Some(if client.0 > wire.0 { client } else { wire })
     }
@@ -114,7 +117,7 @@ impl Report {
         if !self.errors.is_empty() {
             page.heading(2, "The facade no longer compiles");
             for error in &self.errors {
-                page.item(&page.words(error));
+                page.item(&page.code(error));
             }
         }
         if !self.mentions.is_empty() {
@@ -161,10 +164,10 @@ impl Page {
     fn spec(&mut self, spec: &Spec) {
         let file = format!("specs/{}{}", spec.module, crate::source::SPEC_ENDING);
         let versions = match &spec.versions {
-            (None, Some(now)) => format!("new, {now}"),
-            (Some(before), None) => format!("removed, was {before}"),
-            (Some(before), Some(now)) if before != now => format!("{before} -> {now}"),
-            (_, now) => format!("{}, as before", now.as_deref().unwrap_or_default()),
+            (None, Some(now)) => format!("new, {}", self.code(now)),
+            (Some(before), None) => format!("removed, was {}", self.code(before)),
+            (Some(before), Some(now)) if before != now => format!("{} -> {}", self.code(before), self.code(now)),
+            (_, now) => format!("{}, as before", self.code(now.as_deref().unwrap_or_default())),
         };
         self.heading(1, &format!("{file}: {versions}"));
         if let Some(changes) = &spec.changes {
@@ -178,7 +181,7 @@ impl Page {
         if !spec.stripped.is_empty() {
             self.heading(2, "Taken out of what is generated, since nobody sees it");
             for Stripped { pointer, characters } in &spec.stripped {
-                let pointer = self.code(&invisible::written_out(pointer));
+                let pointer = self.code(pointer);
                 self.item(&format!("{} at {pointer}", invisible::code_points(characters)));
             }
         }
@@ -196,16 +199,15 @@ impl Page {
             let used = match usage.at(pointer).as_deref() {
                 None => String::new(),
                 Some([]) => ", which no operation uses".to_owned(),
-                Some(operations) => format!(", used by {}", operations.join(", ")),
+                Some(operations) => format!(", used by {}", self.code(&operations.join(", "))),
             };
-            let used = self.words(&invisible::written_out(&used));
             let place = if pointer.is_empty() { "the whole file" } else { pointer };
             let element = if *in_list && old.is_none() { ", a new element" } else { "" };
-            let place = format!("{}{element}{used}", self.code(&invisible::written_out(place)));
+            let place = format!("{}{element}{used}", self.code(place));
             let text = |value: &Option<Value>| value.as_ref().map(written).unwrap_or_default();
             if let Some(to) = moves.iter().find(|(from, _)| *from == index).and_then(|(_, to)| changes.get(*to)) {
                 self.item(&format!("{place}: an equal value is at another place now"));
-                self.diff(&[format!("- {pointer}"), format!("+ {}", to.pointer)]);
+                self.diff(&[format!("- {}", one_line(pointer)), format!("+ {}", one_line(&to.pointer))]);
                 if new.is_some() {
                     self.sub_item("and in its place");
                     self.diff(&difference("", &text(new)));
@@ -226,7 +228,7 @@ impl Page {
             }
             Wire::Failed(why) => {
                 self.heading(2, &format!("{TITLE}: oasdiff couldn't compare the two files"));
-                self.item(&self.words(&invisible::written_out(why)));
+                self.item(&self.code(why));
             }
             Wire::Told(Verdict { version, findings, apart }) => {
                 let version = version.as_deref().unwrap_or("of unknown version");
@@ -256,7 +258,7 @@ impl Page {
                         self.findings(apart);
                     }
                     Err(why) => {
-                        let why = self.words(&invisible::written_out(why));
+                        let why = self.code(why);
                         self.item(&format!("`allOf` isn't merged, since that failed: {why}"));
                     }
                 }
@@ -268,7 +270,7 @@ impl Page {
         for finding in findings {
             let style = if finding.breaks() { AnsiColor::Red.on_default() } else { Style::new() };
             let level = self.painted(style, finding.level());
-            let text = self.words(&invisible::written_out(&finding.text()));
+            let text = self.code(&finding.text());
             self.item(&format!("{level}: {text}"));
         }
     }
@@ -309,21 +311,24 @@ impl Page {
 
     fn quirks(&mut self, spec: &Spec) {
         let proofs = &spec.proofs;
+        let needed = proofs.needed.unwrap_or_default();
+        let others = match (proofs.quirks.is_empty(), needed) {
+            (true, _) => "",
+            (false, 1) => "other ",
+            (false, _) => "others ",
+        };
         let counts = [
             (proofs.quirks.len(), "to look at".to_owned()),
-            (proofs.needed.unwrap_or_default(), "others whose overlay actions the client needs".to_owned()),
+            (needed, format!("{others}whose overlay actions the client needs")),
         ];
         if proofs.quirks.is_empty() && proofs.needed.is_none() {
             return;
         }
-        let title = counted(counts, "none");
-        // Without one to look at there are no others.
-        let title = if proofs.quirks.is_empty() { title.replace("others ", "") } else { title };
-        self.heading(2, &format!("Quirks: {title}"));
+        self.heading(2, &format!("Quirks: {}", counted(counts, "none")));
         for (quirk, news) in &proofs.quirks {
             self.item(&self.painted(AnsiColor::Yellow.on_default(), &self.code(quirk)));
             for news in news {
-                self.sub_item(&self.words(&invisible::written_out(news)));
+                self.sub_item(&self.code(news));
             }
             let places = spec.places.get(quirk).map_or(&[][..], Vec::as_slice);
             if !places.is_empty() {
@@ -379,7 +384,7 @@ impl Page {
                 Some('-') => AnsiColor::Red.on_default(),
                 _ => Style::new(),
             };
-            let line = invisible::written_out(line);
+            let line = invisible::written_out(line).replace('\r', "\\r");
             match self.format {
                 Format::Text => self.line(&format!("    {}", self.painted(style, &line))),
                 Format::Markdown => self.line(&format!("  {line}")),
@@ -399,18 +404,16 @@ impl Page {
         if self.styled && self.format == Format::Text { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
+    /// Text of a stranger's: in one line, and as code in Markdown, where nothing has a meaning.
     fn code(&self, text: &str) -> String {
+        let text = one_line(text);
         match self.format {
-            Format::Text => text.to_owned(),
-            Format::Markdown => format!("`{}`", text.replace('`', "'")),
-        }
-    }
-
-    /// Text that may hold what Markdown would take for markup.
-    fn words(&self, text: &str) -> String {
-        match self.format {
-            Format::Text => text.to_owned(),
-            Format::Markdown => text.replace('<', "\\<").replace('*', "\\*"),
+            Format::Text => text,
+            Format::Markdown => {
+                let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+                let (fence, gap) = ("`".repeat(longest + 1), if longest > 0 { " " } else { "" });
+                format!("{fence}{gap}{text}{gap}{fence}")
+            }
         }
     }
 }
@@ -430,13 +433,10 @@ fn moves(changes: &[SpecChange]) -> Vec<(usize, usize)> {
         let value = value.as_ref().filter(|value| value.is_object() || value.is_array())?;
         Some(canonical(Kind::Api, value))
     };
-    let mut added: Vec<_> = changes.iter().enumerate().filter(|(_, change)| change.old.is_none()).collect();
-    let mut moves = Vec::new();
-    for (index, change) in changes.iter().enumerate() {
-        let old = large(&change.old);
-        if let Some(to) = added.iter().position(|(_, to)| old.is_some() && large(&to.new) == old) {
-            moves.push((index, added.remove(to).0));
-        }
+    let mut added: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, change) in changes.iter().enumerate().rev().filter(|(_, change)| change.old.is_none()) {
+        added.entry(large(&change.new).unwrap_or_default()).or_default().push(index);
     }
-    moves
+    let went = changes.iter().enumerate();
+    went.filter_map(|(index, change)| Some((index, added.get_mut(&large(&change.old)?)?.pop()?))).collect()
 }

@@ -1,14 +1,7 @@
-//! Values of specifications as a person reads them. What could steer a terminal is written out.
+//! Values of specifications as a person reads them.
 
 use serde_json::Value;
 use similar::{Change, TextDiff};
-
-use crate::invisible;
-
-/// The text in one line, without what could steer a terminal.
-pub(super) fn one_line(text: &str) -> String {
-    invisible::written_out(&text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
 
 /// A value whole, as a specification has it.
 pub(super) fn written(value: &Value) -> String {

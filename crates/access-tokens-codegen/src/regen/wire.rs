@@ -89,7 +89,8 @@ pub(super) fn verdict(program: &Path, before: &Path, now: &Path, empty: &Path) -
     };
     let findings = |output: &Output| -> Result<BTreeSet<Finding>, Error> {
         if !output.status.success() {
-            return Err(failed(said(output)));
+            let said = said(output);
+            return Err(failed(if said.is_empty() { output.status.to_string() } else { said }));
         }
         serde_json::from_slice(&output.stdout).map_err(|e| failed(format!("its answer can't be read: {e}")))
     };
