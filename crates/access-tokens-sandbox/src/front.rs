@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -38,32 +37,6 @@ impl Clock {
     pub(crate) fn now_s(self) -> i64 {
         let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    }
-}
-
-/// Requests by endpoint.
-#[derive(Debug, Default)]
-pub(crate) struct Requests {
-    onence: AtomicU64,
-    worldline: AtomicU64,
-    resource: AtomicU64,
-}
-
-impl Requests {
-    pub(crate) fn get(&self, endpoint: Endpoint) -> u64 {
-        self.counter(endpoint).load(Ordering::Relaxed)
-    }
-
-    fn count(&self, endpoint: Endpoint) {
-        self.counter(endpoint).fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn counter(&self, endpoint: Endpoint) -> &AtomicU64 {
-        match endpoint {
-            Endpoint::Onence => &self.onence,
-            Endpoint::Worldline => &self.worldline,
-            Endpoint::Resource => &self.resource,
-        }
     }
 }
 
