@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cross_site;
 use crate::fault::{Endpoint, EndpointFault};
+use crate::queue::Queued;
 use crate::token::Refusal;
 
 pub(crate) fn routes(state: &Arc<crate::State>) -> Router<Arc<crate::State>> {
@@ -46,22 +47,20 @@ async fn queue_faults(State(state): State<Arc<crate::State>>, body: Bytes) -> Re
         Value::Array(list) => (list, true),
         one => (vec![one], false),
     };
-    let mut orders = Vec::with_capacity(given.len());
+    let mut faults = Vec::with_capacity(given.len());
     for (index, fault) in given.into_iter().enumerate() {
-        let order = EndpointFault::deserialize(fault)
+        let fault = EndpointFault::deserialize(fault)
             .map_err(|error| error.to_string())
-            .and_then(|order| order.fault.check().map(|()| order).map_err(|error| error.to_string()));
-        match order {
-            Ok(order) => orders.push(order),
+            .and_then(|fault| Queued::new(fault).map_err(|error| error.to_string()));
+        match fault {
+            Ok(fault) => faults.push(fault),
             Err(error) if listed => return Err(BadRequest(format!("fault {}: {error}", index + 1))),
             Err(error) => return Err(BadRequest(error)),
         }
     }
-    let queued = orders.len();
-    match state.faults.queue(orders) {
-        Ok(()) => Ok(Json(json!({ "queued": queued }))),
-        Err(error) => Err(BadRequest(error.to_string())),
-    }
+    let queued = faults.len();
+    state.faults.queue(faults);
+    Ok(Json(json!({ "queued": queued })))
 }
 
 async fn clear_faults(State(state): State<Arc<crate::State>>) -> Json<Value> {

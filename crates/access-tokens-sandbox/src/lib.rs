@@ -151,7 +151,7 @@ use std::time::Duration;
 
 use axum::Router;
 
-pub use crate::fault::{Endpoint, EndpointFault, Fault, FaultError};
+pub use crate::fault::{Answer, Endpoint, EndpointFault, Fault, FaultError};
 pub use crate::onence::{Onence, Rounding, Spelling, Tokens, User};
 pub use crate::token::Refusal;
 pub use crate::worldline::{Client, ClientAuth, Worldline};
@@ -160,7 +160,7 @@ use crate::certificate::Identity;
 use crate::count::Counts;
 use crate::credential::LastCredentials;
 use crate::cross_site::{AllowedHosts, Host};
-use crate::queue::Faults;
+use crate::queue::{Faults, Queued};
 use crate::server::Server;
 use crate::token::Ledger;
 
@@ -310,9 +310,11 @@ impl Sandbox {
     /// Queues a fault behind those that `endpoint` has already.
     ///
     /// # Errors
-    /// [`FaultError`] when the fault contradicts itself or can't be sent; nothing is queued then.
-    pub fn fault(&self, endpoint: Endpoint, fault: Fault) -> Result<(), FaultError> {
-        self.state.faults.queue(vec![EndpointFault { endpoint, fault }])
+    /// [`FaultError`] when the fault can't be served; nothing is queued then.
+    pub fn fault(&self, endpoint: Endpoint, fault: impl Into<Fault>) -> Result<(), FaultError> {
+        let fault = Queued::new(EndpointFault { endpoint, fault: fault.into() })?;
+        self.state.faults.queue([fault]);
+        Ok(())
     }
 
     /// Drops every queued fault, of all endpoints. Returns how many there were.
