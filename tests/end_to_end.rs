@@ -131,8 +131,8 @@ async fn faults_on_the_way_have_their_kind() {
     };
     let (patient, hasty) = (client(Duration::from_secs(60)), client(Duration::from_millis(500)));
     let cases = [
-        (Fault::status(503), ErrorKind::Unavailable),
-        (Fault::status(503).retry_after(5), ErrorKind::Throttled),
+        (Fault::status(503).into(), ErrorKind::Unavailable),
+        (Fault::status(503).retry_after(5).into(), ErrorKind::Throttled),
         (Fault::reset(), ErrorKind::Unavailable),
         (Fault::latency(Duration::from_secs(5)), ErrorKind::Unavailable),
         (Fault::truncated(), ErrorKind::Unavailable),
@@ -141,7 +141,7 @@ async fn faults_on_the_way_have_their_kind() {
         (Fault::endless(), ErrorKind::Contract),
         (Fault::without_token(), ErrorKind::Contract),
         (Fault::wrong_token_type("mac"), ErrorKind::Contract),
-        (Fault::redirect(307, "http://127.0.0.1:1/"), ErrorKind::Contract),
+        (Fault::redirect(307, "http://127.0.0.1:1/").into(), ErrorKind::Contract),
     ];
     for (fault, kind) in cases {
         sandbox.fault(Endpoint::Onence, fault.clone()).unwrap();

@@ -45,9 +45,9 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
         Failure::Setting(format!("{argument}: {error}{cause}{hint}"))
     })?;
     for json in &arguments.fault {
-        let fault = serde_json::from_str(json).map_err(|e| Failure::Setting(format!("--fault {json}: {e}")));
-        let EndpointFault { endpoint, fault } = fault?;
-        sandbox.fault(endpoint, fault).map_err(|e| Failure::Setting(format!("--fault: {e}")))?;
+        let refused = |error: String| Failure::Setting(format!("--fault {json}: {error}"));
+        let EndpointFault { endpoint, fault } = serde_json::from_str(json).map_err(|e| refused(e.to_string()))?;
+        sandbox.fault(endpoint, fault).map_err(|e| refused(e.to_string()))?;
     }
 
     // From here on no signal that can be listened for ends the process before the folder is removed.

@@ -249,8 +249,14 @@ async fn exit_codes_say_whose_move_it_is() {
             &["must be https", "ONENCE_BASE_URL"],
         ),
         ("onence", with(&onence, "ONENCE_BASE_URL", "http://127.0.0.1:1"), None, 4, &["can't be reached", "try again"]),
-        ("onence", onence.clone(), Some(Fault::status(503)), 4, &["HTTP 503"]),
-        ("onence", onence.clone(), Some(Fault::status(429).retry_after(90)), 4, &["HTTP 429", "try again in 1m 30s"]),
+        ("onence", onence.clone(), Some(Fault::status(503).into()), 4, &["HTTP 503"]),
+        (
+            "onence",
+            onence.clone(),
+            Some(Fault::status(429).retry_after(90).into()),
+            4,
+            &["HTTP 429", "try again in 1m 30s"],
+        ),
         ("onence", onence.clone(), Some(Fault::reset()), 4, &["try again"]),
         ("onence", onence.clone(), Some(Fault::without_token()), 5, &["no access_token", "tell the provider"]),
         ("onence", onence.clone(), Some(Fault::garbage()), 5, &["isn't a token response"]),
@@ -477,6 +483,10 @@ fn the_sandbox_command_says_what_is_wrong_with_its_arguments() {
     for (arguments, told) in [
         (vec!["--fault", "{"], "--fault"),
         (vec!["--fault", r#"{"endpoint":"onence","latency":500}"#], "latency"),
+        (
+            vec!["--fault", r#"{"endpoint":"onence","status":1}"#],
+            r#"--fault {"endpoint":"onence","status":1}: `status` must"#,
+        ),
         (vec!["--fault", r#"{"endpoint":"elsewhere","status":500}"#], "elsewhere"),
         (vec!["--listen", "0.0.0.0:0"], "--listen"),
         (vec!["--listen", "here"], "--listen"),

@@ -170,7 +170,7 @@ async fn exchange() {
     told("exchange_wrong_secret", &folder, &payments(&sandbox).replace("\"secret\" }", "\"wrong\" }"), 3);
     told("exchange_unknown_scope", &folder, &payments(&sandbox).replace("WERO", "IDEAL"), 3);
     for (name, fault, code) in [
-        ("exchange_503_with_retry_after", Fault::status(503).retry_after(90), 4),
+        ("exchange_503_with_retry_after", Fault::status(503).retry_after(90).into(), 4),
         ("exchange_garbage", Fault::garbage(), 5),
     ] {
         sandbox.clear_faults();

@@ -121,8 +121,8 @@ async fn failures_keep_their_exit_codes() {
     let rejected = sims.replace("\"password\" }", "\"wrong\" }");
     for (what, config, fault, code) in [
         ("credentials", &rejected, None, 3),
-        ("throttled", &sims, Some(Fault::status(429).retry_after(60)), 4),
-        ("away", &sims, Some(Fault::status(503).retry_after(60)), 4),
+        ("throttled", &sims, Some(Fault::status(429).retry_after(60).into()), 4),
+        ("away", &sims, Some(Fault::status(503).retry_after(60).into()), 4),
         ("garbage", &sims, Some(Fault::garbage()), 5),
     ] {
         server.command(&["FLUSHALL"]);

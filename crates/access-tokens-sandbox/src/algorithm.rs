@@ -43,7 +43,6 @@ impl KeyType {
 }
 
 /// A signature algorithm of JWS (RFC 7518, section 3.1; EdDSA: RFC 8037, section 3.1).
-#[derive(Debug)]
 pub(crate) struct Algorithm {
     alg: &'static str,
     pub(crate) key_type: KeyType,

@@ -3,11 +3,10 @@
 //! The claims are checked here rather than by a JWT library, because the point is Keycloak's rules, not the usual ones.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
@@ -15,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::algorithm::Algorithm;
 use crate::certificate::VerifyingKey;
+use crate::credential::sha256;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -43,114 +43,72 @@ pub(crate) enum Refused {
 
 /// The key that signed the assertion, if that holds at `now` (seconds since 1970); its `jti` is used up then.
 ///
-/// `keys_of` gives the keys of a client: none for one that isn't known, `Some(None)` for one that has no keys.
+/// `keys_of` gives the keys of a client, or why there are none.
 pub(crate) fn verify<'k>(
     assertion: Assertion<'_>,
-    keys_of: impl FnOnce(&str) -> Option<Option<&'k Vec<VerifyingKey>>>,
+    keys_of: impl FnOnce(&str) -> Result<&'k Vec<VerifyingKey>, Refused>,
     audiences: &[String],
     now: i64,
     used_ids: &UsedIds,
 ) -> Result<&'k VerifyingKey, Refused> {
-    match assertion.kind {
-        Some(JWT_BEARER) => {}
-        None => return fails("Parameter client_assertion_type is missing"),
-        Some(other) => {
-            return fails(format!(
-                "Parameter client_assertion_type has value '{other}' but expected is '{JWT_BEARER}'"
-            ));
-        }
-    }
-    let Some(jwt) = assertion.jwt else {
-        return fails("client_assertion parameter missing");
-    };
-    let Some(jws) = Jws::parse(jwt) else {
-        return fails(failed("Failed to parse JWT"));
-    };
+    let kind = assertion.kind.ok_or_else(|| because("Parameter client_assertion_type is missing"))?;
+    let other_kind = format!("Parameter client_assertion_type has value '{kind}' but expected is '{JWT_BEARER}'");
+    ensure(kind == JWT_BEARER, other_kind)?;
+    let jwt = assertion.jwt.ok_or_else(|| because("client_assertion parameter missing"))?;
+    let jws = Jws::parse(jwt).ok_or_else(|| because(failed("Failed to parse JWT")))?;
     let claims = &jws.claims;
 
-    let Some(subject) = &claims.sub else {
-        return fails("Token sub claim is required");
-    };
-    if assertion.client_id.is_some_and(|client_id| client_id != subject) {
-        return fails("client_id parameter does not match sub claim");
-    }
-    if claims.iss.as_ref() != Some(subject) {
-        return fails(failed("Issuer mismatch. The issuer should match the subject"));
-    }
-    let keys = match keys_of(subject) {
-        None => return Err(Refused::UnknownClient),
-        Some(None) => return Err(Refused::NotForThisClient),
-        Some(Some(keys)) => keys,
-    };
+    let subject = claims.sub.as_ref().ok_or_else(|| because("Token sub claim is required"))?;
+    let is_subject = assertion.client_id.is_none_or(|client_id| client_id == subject);
+    ensure(is_subject, "client_id parameter does not match sub claim")?;
+    ensure(claims.iss.as_ref() == Some(subject), failed("Issuer mismatch. The issuer should match the subject"))?;
+    let keys = keys_of(subject)?;
 
-    let Some(algorithm) = jws.header.alg.as_deref().and_then(Algorithm::named) else {
-        return fails("Invalid signature algorithm");
-    };
+    let algorithm = jws.header.alg.as_deref().and_then(Algorithm::named);
+    let algorithm = algorithm.ok_or_else(|| because("Invalid signature algorithm"))?;
     let kid = jws.header.kid.as_deref();
-    let Some(key) = keys.iter().find(|key| kid.is_some_and(|kid| key.has_key_id(kid))) else {
-        return fails("Unable to load public key");
-    };
-    if !jws.header.describes(key) {
-        return fails("Unable to load public key");
-    }
-    if !key.can_do(algorithm) {
-        return fails("Invalid signature algorithm");
-    }
-    if !key.verifies(algorithm, jws.signed.as_bytes(), &jws.signature) {
-        return fails(failed("Signature on JWT token failed validation"));
-    }
-    if !key.is_valid_at(now) {
-        return fails(failed("Certificate is expired or not yet valid"));
-    }
+    let key = keys.iter().find(|key| kid.is_some_and(|kid| key.has_key_id(kid)));
+    let key = key.filter(|key| jws.header.describes(key)).ok_or_else(|| because("Unable to load public key"))?;
+    ensure(key.can_do(algorithm), "Invalid signature algorithm")?;
+    let is_signed = key.verifies(algorithm, jws.signed.as_bytes(), &jws.signature);
+    ensure(is_signed, failed("Signature on JWT token failed validation"))?;
+    ensure(key.is_valid_at(now), failed("Certificate is expired or not yet valid"))?;
 
     let audience = claims.aud.as_ref().map_or(&[][..], OneOrMany::as_slice);
-    if !audience.iter().any(|audience| audiences.contains(audience)) {
-        return fails("Invalid token audience");
-    }
-    if audience.len() > 1 {
-        return fails("Multiple audiences not allowed");
-    }
+    ensure(audience.iter().any(|audience| audiences.contains(audience)), "Invalid token audience")?;
+    ensure(audience.len() == 1, "Multiple audiences not allowed")?;
 
     let life = remaining_life(claims, now)?;
-    match &claims.jti {
-        None => fails("Token jti claim is required"),
-        Some(jti) if !used_ids.first_use(jti, life) => fails("Token reuse detected"),
-        Some(_) => Ok(key),
-    }
+    let jti = claims.jti.as_ref().ok_or_else(|| because("Token jti claim is required"))?;
+    ensure(used_ids.first_use(jti, life), "Token reuse detected")?;
+    Ok(key)
 }
 
 /// How long the assertion is good for from `now` on.
 fn remaining_life(claims: &Claims, now: i64) -> Result<Duration, Refused> {
-    let refused = |what: &str| Err(Refused::Because(what.to_owned()));
-    let Some(Seconds(exp)) = claims.exp else {
-        return refused("Token exp claim is required");
-    };
+    let Seconds(exp) = claims.exp.ok_or_else(|| because("Token exp claim is required"))?;
     let not_yet = claims.nbf.is_some_and(|Seconds(nbf)| nbf.saturating_sub(ALLOWED_SKEW_S) > now);
-    if exp <= now || not_yet {
-        return refused("Token is not active");
-    }
+    ensure(now < exp && !not_yet, "Token is not active")?;
     let mut life = exp.saturating_sub(now);
-    match claims.iat {
-        None if life > LONGEST_LIFE_S => {
-            return refused("Token expiration is too far in the future and iat claim not present in token");
-        }
-        None => {}
-        Some(Seconds(iat)) => {
-            if iat.saturating_sub(ALLOWED_SKEW_S) > now {
-                return refused("Token was issued in the future");
-            }
-            if now > iat.saturating_add(LONGEST_LIFE_S) {
-                return refused("Token was issued too far in the past to be used now");
-            }
-            // Beyond that its `iat` refuses it, except for the skew.
-            life = life.min(LONGEST_LIFE_S + ALLOWED_SKEW_S);
-        }
+    if let Some(Seconds(iat)) = claims.iat {
+        ensure(iat.saturating_sub(ALLOWED_SKEW_S) <= now, "Token was issued in the future")?;
+        let is_recent = now <= iat.saturating_add(LONGEST_LIFE_S);
+        ensure(is_recent, "Token was issued too far in the past to be used now")?;
+        // Beyond that its `iat` refuses it, except for the skew.
+        life = life.min(LONGEST_LIFE_S + ALLOWED_SKEW_S);
+    } else {
+        let too_far = "Token expiration is too far in the future and iat claim not present in token";
+        ensure(life <= LONGEST_LIFE_S, too_far)?;
     }
     Ok(Duration::from_secs(life.unsigned_abs()))
 }
 
-fn fails<T>(description: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused::Because(description.into()))
+fn ensure(holds: bool, otherwise: impl Into<String>) -> Result<(), Refused> {
+    if holds { Ok(()) } else { Err(because(otherwise)) }
+}
+
+fn because(description: impl Into<String>) -> Refused {
+    Refused::Because(description.into())
 }
 
 /// Keycloak's words around what it throws as an exception.
@@ -173,8 +131,7 @@ struct Used {
 impl UsedIds {
     /// Remembers `jti` for `life`; false when it's remembered already.
     fn first_use(&self, jti: &str, life: Duration) -> bool {
-        let mut id = [0; 32];
-        id.copy_from_slice(digest::digest(&digest::SHA256, jti.as_bytes()).as_ref());
+        let id = sha256(jti);
         let now = Instant::now();
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if used.until.len() >= used.sweep_at {
@@ -187,12 +144,6 @@ impl UsedIds {
         // One second more than the whole seconds that the claims are compared in.
         used.until.insert(id, now + life + Duration::from_secs(1));
         true
-    }
-}
-
-impl fmt::Debug for UsedIds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UsedIds(..)")
     }
 }
 

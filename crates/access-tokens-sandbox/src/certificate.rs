@@ -1,6 +1,5 @@
 //! Certificates: the sandbox's own, and what assertions are verified with out of the registered ones.
 
-use std::fmt;
 use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
@@ -17,8 +16,8 @@ use crate::credential::fingerprint;
 
 /// An RSA key of 2048 bits and its self-signed certificate.
 pub(crate) struct Identity {
-    key_pem: String,
-    cert_pem: String,
+    pub(crate) key_pem: String,
+    pub(crate) cert_pem: String,
 }
 
 impl Identity {
@@ -41,24 +40,9 @@ impl Identity {
         let cert_pem = params.self_signed(&key)?.pem();
         Ok(Identity { key_pem: key.serialize_pem(), cert_pem })
     }
-
-    pub(crate) fn key_pem(&self) -> &str {
-        &self.key_pem
-    }
-
-    pub(crate) fn cert_pem(&self) -> &str {
-        &self.cert_pem
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("cert_pem", &self.cert_pem).finish_non_exhaustive()
-    }
 }
 
 /// A registered certificate, and its key.
-#[derive(Debug)]
 pub(crate) struct VerifyingKey {
     /// The SHA-1 fingerprint of the certificate, 40 upper-case hex digits.
     pub(crate) fingerprint: String,

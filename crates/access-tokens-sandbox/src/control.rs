@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cross_site;
 use crate::fault::{Endpoint, EndpointFault};
+use crate::queue::Queued;
 use crate::token::Refusal;
 
 pub(crate) fn routes(state: &Arc<crate::State>) -> Router<Arc<crate::State>> {
@@ -41,31 +42,25 @@ async fn show(State(state): State<Arc<crate::State>>) -> Json<Value> {
     }))
 }
 
-async fn queue_faults(State(state): State<Arc<crate::State>>, body: Bytes) -> Response {
-    let body = match json_of(&body) {
-        Ok(body) => body,
-        Err(error) => return bad_request(error),
-    };
-    let (given, listed) = match body {
+async fn queue_faults(State(state): State<Arc<crate::State>>, body: Bytes) -> Result<Json<Value>, BadRequest> {
+    let (given, listed) = match json_of(&body)? {
         Value::Array(list) => (list, true),
         one => (vec![one], false),
     };
-    let mut orders = Vec::with_capacity(given.len());
+    let mut faults = Vec::with_capacity(given.len());
     for (index, fault) in given.into_iter().enumerate() {
-        let order = EndpointFault::deserialize(fault)
+        let fault = EndpointFault::deserialize(fault)
             .map_err(|error| error.to_string())
-            .and_then(|order| order.fault.check().map(|()| order).map_err(|error| error.to_string()));
-        match order {
-            Ok(order) => orders.push(order),
-            Err(error) if listed => return bad_request(format!("fault {}: {error}", index + 1)),
-            Err(error) => return bad_request(error),
+            .and_then(|fault| Queued::new(fault).map_err(|error| error.to_string()));
+        match fault {
+            Ok(fault) => faults.push(fault),
+            Err(error) if listed => return Err(BadRequest(format!("fault {}: {error}", index + 1))),
+            Err(error) => return Err(BadRequest(error)),
         }
     }
-    let queued = orders.len();
-    match state.faults.queue(orders) {
-        Ok(()) => Json(json!({ "queued": queued })).into_response(),
-        Err(error) => bad_request(error.to_string()),
-    }
+    let queued = faults.len();
+    state.faults.queue(faults);
+    Ok(Json(json!({ "queued": queued })))
 }
 
 async fn clear_faults(State(state): State<Arc<crate::State>>) -> Json<Value> {
@@ -80,18 +75,14 @@ struct Revoke {
     all: bool,
 }
 
-async fn revoke(State(state): State<Arc<crate::State>>, body: Bytes) -> Response {
-    let asked = match json_of(&body).map(Revoke::deserialize) {
-        Ok(Ok(asked)) => asked,
-        Ok(Err(error)) => return bad_request(error.to_string()),
-        Err(error) => return bad_request(error),
-    };
+async fn revoke(State(state): State<Arc<crate::State>>, body: Bytes) -> Result<Json<Value>, BadRequest> {
+    let asked = Revoke::deserialize(json_of(&body)?).map_err(|error| BadRequest(error.to_string()))?;
     let revoked = match asked {
         Revoke { token: Some(token), all: false } => usize::from(state.tokens.revoke(&token)),
         Revoke { token: None, all: true } => state.tokens.revoke_all(),
-        _ => return bad_request(r#"give either {"token": "…"} or {"all": true}"#),
+        _ => return Err(BadRequest(r#"give either {"token": "…"} or {"all": true}"#.to_owned())),
     };
-    Json(json!({ "revoked": revoked })).into_response()
+    Ok(Json(json!({ "revoked": revoked })))
 }
 
 async fn wrong_method() -> Response {
@@ -105,10 +96,15 @@ async fn nothing_here() -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
 }
 
-fn json_of(body: &Bytes) -> Result<Value, String> {
-    serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))
+fn json_of(body: &Bytes) -> Result<Value, BadRequest> {
+    serde_json::from_slice(body).map_err(|error| BadRequest(format!("not JSON: {error}")))
 }
 
-fn bad_request(error: impl Into<String>) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({ "error": error.into() }))).into_response()
+/// With what is wrong.
+struct BadRequest(String);
+
+impl IntoResponse for BadRequest {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
+    }
 }

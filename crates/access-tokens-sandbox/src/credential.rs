@@ -1,16 +1,22 @@
 //! What is shown of a credential: a fingerprint, by which it's told from another.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest::{self, Algorithm};
+use aws_lc_rs::digest::{self, Algorithm, SHA256};
 
 use crate::fault::Endpoint;
 
 /// The digest in upper-case hex digits.
 pub(crate) fn fingerprint(algorithm: &'static Algorithm, content: &[u8]) -> String {
     digest::digest(algorithm, content).as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// What a text is remembered by: long ones take no more room than short ones, and secrets aren't kept.
+pub(crate) fn sha256(text: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest::digest(&SHA256, text.as_bytes()).as_ref());
+    bytes
 }
 
 /// The fingerprint of the credential that each endpoint last gave a token for.
@@ -28,12 +34,5 @@ impl LastCredentials {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for LastCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A weak secret can be guessed by its digest.
-        f.write_str("LastCredentials(..)")
     }
 }

@@ -19,7 +19,6 @@ use crate::request;
 use crate::server::LocalAddress;
 
 /// The names and addresses that a request may be for.
-#[derive(Debug)]
 pub(crate) struct AllowedHosts {
     /// The address that the server was told to listen on.
     pub(crate) listen: IpAddr,
@@ -41,7 +40,7 @@ impl AllowedHosts {
 }
 
 /// A host without its port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(PartialEq)]
 pub(crate) enum Host {
     /// In lower case, without a dot at its end.
     Name(String),

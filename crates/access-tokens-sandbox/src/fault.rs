@@ -1,14 +1,15 @@
-//! Faults: what they are in Rust and in JSON, and what makes one unfit to be served.
+//! Faults: what they are, and what makes one unfit to be served. `fault/json.rs` reads them from JSON.
 //!
-//! A [`Fault`] is the very object that the JSON shows (the table is in the crate's docs). It's checked in one place, when it's
-//! queued (`queue.rs`), whether it came from Rust or from JSON, and becomes an [`Effect`] there; `front.rs` carries that out.
+//! A [`Fault`] can't hold what excludes each other. What is left to check is checked when it's queued (`queue.rs`), and
+//! `front.rs` carries it out.
+
+mod json;
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use axum::http::HeaderValue;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One of the three things that the sandbox plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ impl fmt::Display for Endpoint {
 
 /// Something that goes wrong at an endpoint, and for how long.
 ///
-/// Begin with what goes wrong ([`Fault::status`], [`Fault::latency`] and so on), add details where it has some, and say how
+/// Begin with what goes wrong ([`Fault::status`], [`Fault::latency`] and so on), add details to an [`Answer`], and say how
 /// long: [`times`](Fault::times), [`lasting`](Fault::lasting) or [`until_cleared`](Fault::until_cleared); else it's for one
 /// request. As JSON it's the flat object of the crate's table, less `endpoint`.
 ///
@@ -71,171 +72,186 @@ impl fmt::Display for Endpoint {
 /// assert!(typo.starts_with("unknown field `latency`, expected one of `status`"), "{typo}");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+///
+/// Only an answer has details:
+///
+/// ```compile_fail,E0599
+/// # use access_tokens_sandbox::Fault;
+/// let fault = Fault::reset().retry_after(5);
+/// ```
+#[derive(Clone, PartialEq, Serialize)]
 #[must_use = "a fault does nothing until it's queued"]
 pub struct Fault {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<RetryAfter>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency_ms: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    reset: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    garbage: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    truncated: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oversized_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    endless: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    without_token: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    clock_skew_s: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    times: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lasting_ms: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    until_cleared: bool,
+    #[serde(flatten)]
+    pub(crate) effect: Effect,
+    /// None for one request.
+    #[serde(flatten)]
+    pub(crate) span: Option<Span>,
 }
 
 /// The JSON, without the body: it may be an answer with a token.
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body = self.body.as_ref().map(|body| format!("[{} bytes]", body.len()));
-        let shown = serde_json::to_string(&Fault { body, ..self.clone() }).map_err(|_| fmt::Error)?;
-        write!(f, "Fault({shown})")
+        let mut shown = self.clone();
+        if let Effect::Outcome(Outcome::Answer(Answer { content: Content::Literal { body, .. }, .. })) =
+            &mut shown.effect
+        {
+            *body = format!("[{} bytes]", body.len());
+        }
+        write!(f, "Fault({})", serde_json::to_string(&shown).map_err(|_| fmt::Error)?)
     }
 }
 
 /// What goes wrong.
 impl Fault {
     /// Answers with this status (200 to 599) and no body, whatever was asked.
-    pub fn status(status: u16) -> Fault {
-        Fault { status: Some(status), ..Fault::default() }
+    pub fn status(status: u16) -> Answer {
+        Answer { status, retry_after: None, location: None, content: Content::Nothing }
     }
 
     /// Answers with exactly this, whatever was asked.
-    pub fn body(status: u16, content_type: impl Into<String>, body: impl Into<String>) -> Fault {
-        Fault { content_type: Some(content_type.into()), body: Some(body.into()), ..Fault::status(status) }
+    pub fn body(status: u16, content_type: impl Into<String>, body: impl Into<String>) -> Answer {
+        let content = Content::Literal { content_type: Some(content_type.into()), body: body.into() };
+        Answer { content, ..Fault::status(status) }
     }
 
     /// Answers with this status and `Location`, whatever was asked. A 307 or 308 makes a client that follows redirects post
     /// its secret again.
-    pub fn redirect(status: u16, location: impl Into<String>) -> Fault {
-        Fault { location: Some(location.into()), ..Fault::status(status) }
+    pub fn redirect(status: u16, location: impl Into<String>) -> Answer {
+        Answer { location: Some(location.into()), ..Fault::status(status) }
     }
 
     /// Waits (to the millisecond) before anything else happens.
     pub fn latency(latency: Duration) -> Fault {
-        Fault { latency_ms: Some(milliseconds(latency)), ..Fault::default() }
+        Effect::LatencyMs(milliseconds(latency)).into()
     }
 
     /// Resets the TCP connection (RST, not FIN) instead of answering.
     pub fn reset() -> Fault {
-        Fault { reset: true, ..Fault::default() }
+        Effect::from(Outcome::Reset).into()
     }
 
     /// Answers 200 with an HTML page, as a portal or a proxy does.
     pub fn garbage() -> Fault {
-        Fault { garbage: true, ..Fault::default() }
+        Effect::from(Outcome::Garbage).into()
     }
 
     /// The usual answer with its whole `Content-Length`, of which half is sent before the connection closes.
     pub fn truncated() -> Fault {
-        Fault { truncated: true, ..Fault::default() }
+        Effect::from(Change::Truncated).into()
     }
 
     /// The usual answer behind so much white space (which JSON allows) that the body has this length: only a limit on what
     /// is read keeps a client from taking it. A length below the usual one changes nothing.
     pub fn oversized(bytes: u64) -> Fault {
-        Fault { oversized_bytes: Some(bytes), ..Fault::default() }
+        Effect::from(Change::OversizedBytes(bytes)).into()
     }
 
     /// The usual status and headers, then white space without end, until the client hangs up.
     pub fn endless() -> Fault {
-        Fault { endless: true, ..Fault::default() }
+        Effect::from(Change::Endless).into()
     }
 
     /// The usual answer less its `access_token`.
     pub fn without_token() -> Fault {
-        Fault { without_token: true, ..Fault::default() }
+        Effect::from(Change::WithoutToken).into()
     }
 
     /// The usual answer with another `token_type`, such as `mac`.
     pub fn wrong_token_type(token_type: impl Into<String>) -> Fault {
-        Fault { token_type: Some(token_type.into()), ..Fault::default() }
+        Effect::from(Change::TokenType(token_type.into())).into()
     }
 
     /// The server's clock is off by so many seconds, fast when positive: in its `Date` header and wherever it compares an
     /// assertion with the time. At most ten years either way. Tokens live no longer or shorter for it.
     pub fn clock_skew(seconds: i64) -> Fault {
-        Fault { clock_skew_s: Some(seconds), ..Fault::default() }
-    }
-}
-
-/// Details of a [`Fault::status`]; with any other effect the fault is refused when it's queued.
-impl Fault {
-    /// Adds `Retry-After` in seconds.
-    pub fn retry_after(mut self, seconds: u64) -> Fault {
-        self.retry_after = Some(RetryAfter::Seconds(seconds));
-        self
-    }
-
-    /// Adds `Retry-After` as it stands: an HTTP date (RFC 9110, section 10.2.3), or what a broken server might send.
-    pub fn retry_after_text(mut self, value: impl Into<String>) -> Fault {
-        self.retry_after = Some(RetryAfter::Text(value.into()));
-        self
-    }
-
-    /// Adds a JSON body in the endpoint's own error shape: `{statusCode, errorCode, message}` for 1NCE,
-    /// `{error, error_description}` elsewhere; a 401 of the resource says it in `WWW-Authenticate` too.
-    pub fn error(mut self, code: impl Into<String>) -> Fault {
-        self.error = Some(code.into());
-        self
-    }
-
-    /// The `message` or `error_description` of a [`Fault::error`].
-    pub fn error_description(mut self, description: impl Into<String>) -> Fault {
-        self.error_description = Some(description.into());
-        self
+        Effect::ClockSkewS(seconds).into()
     }
 }
 
 /// How long it lasts; the last one said counts.
 impl Fault {
     /// For so many requests, at least one.
-    pub fn times(mut self, times: u32) -> Fault {
-        (self.times, self.lasting_ms, self.until_cleared) = (Some(times), None, false);
-        self
+    pub fn times(self, times: u32) -> Fault {
+        Fault { span: Some(Span::Times(times)), ..self }
     }
 
     /// For this time (to the millisecond), counted from when it's queued.
-    pub fn lasting(mut self, time: Duration) -> Fault {
-        (self.times, self.lasting_ms, self.until_cleared) = (None, Some(milliseconds(time)), false);
-        self
+    pub fn lasting(self, time: Duration) -> Fault {
+        Fault { span: Some(Span::LastingMs(milliseconds(time))), ..self }
     }
 
     /// Until the faults are cleared.
-    pub fn until_cleared(mut self) -> Fault {
-        (self.times, self.lasting_ms, self.until_cleared) = (None, None, true);
-        self
+    pub fn until_cleared(self) -> Fault {
+        Fault { span: Some(Span::UntilCleared), ..self }
+    }
+}
+
+/// An answer that doesn't depend on the request, from [`Fault::status`], [`Fault::body`] or [`Fault::redirect`]: a [`Fault`]
+/// once its details are there.
+#[derive(Clone, PartialEq, Serialize)]
+#[must_use = "a fault does nothing until it's queued"]
+pub struct Answer {
+    pub(crate) status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after: Option<RetryAfter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) location: Option<String>,
+    #[serde(flatten)]
+    pub(crate) content: Content,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Fault::from(self.clone()).fmt(f)
+    }
+}
+
+/// Its details.
+impl Answer {
+    /// Adds `Retry-After` in seconds.
+    pub fn retry_after(self, seconds: u64) -> Answer {
+        Answer { retry_after: Some(RetryAfter::Seconds(seconds)), ..self }
+    }
+
+    /// Adds `Retry-After` as it stands: an HTTP date (RFC 9110, section 10.2.3), or what a broken server might send.
+    pub fn retry_after_text(self, value: impl Into<String>) -> Answer {
+        Answer { retry_after: Some(RetryAfter::Text(value.into())), ..self }
+    }
+
+    /// Makes the body JSON in the endpoint's own error shape: `{statusCode, errorCode, message}` for 1NCE,
+    /// `{error, error_description}` elsewhere; a 401 of the resource says it in `WWW-Authenticate` too.
+    pub fn error(self, code: impl Into<String>) -> Answer {
+        Answer { content: Content::Error { code: code.into(), description: None }, ..self }
+    }
+
+    /// As [`Answer::error`], with a `message` or `error_description`.
+    pub fn error_with_description(self, code: impl Into<String>, description: impl Into<String>) -> Answer {
+        Answer { content: Content::Error { code: code.into(), description: Some(description.into()) }, ..self }
+    }
+}
+
+/// How long it lasts, as for any other fault.
+impl Answer {
+    /// As [`Fault::times`].
+    pub fn times(self, times: u32) -> Fault {
+        Fault::from(self).times(times)
+    }
+
+    /// As [`Fault::lasting`].
+    pub fn lasting(self, time: Duration) -> Fault {
+        Fault::from(self).lasting(time)
+    }
+
+    /// As [`Fault::until_cleared`].
+    pub fn until_cleared(self) -> Fault {
+        Fault::from(self).until_cleared()
+    }
+}
+
+impl From<Answer> for Fault {
+    fn from(answer: Answer) -> Fault {
+        Effect::from(Outcome::Answer(answer)).into()
     }
 }
 
@@ -263,37 +279,10 @@ pub struct EndpointFault {
     pub fault: Fault,
 }
 
-// By hand, because serde's `flatten` doesn't go with `deny_unknown_fields`, and a typing error must not be dropped in silence.
-impl<'de> Deserialize<'de> for EndpointFault {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let mut members = Map::deserialize(deserializer)?;
-        let endpoint = members.remove("endpoint").ok_or_else(|| Error::missing_field("endpoint"))?;
-        Ok(EndpointFault {
-            endpoint: Endpoint::deserialize(endpoint).map_err(Error::custom)?,
-            fault: Fault::deserialize(Value::Object(members)).map_err(Error::custom)?,
-        })
-    }
-}
-
 /// Why a fault can't be queued. Keys are named as in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultError {
-    /// No effect at all.
-    #[error("a fault needs one effect: {}", EFFECTS.join(", "))]
-    NoEffect,
-    /// More than one effect, or more than one way to end. Two faults in the queue do what one can't.
-    #[error("`{0}` and `{1}` don't go together in one fault")]
-    Conflict(&'static str, &'static str),
-    /// A detail without what it belongs to.
-    #[error("`{key}` goes with `{with}` only")]
-    Misplaced {
-        /// The detail.
-        key: &'static str,
-        /// What must be there too.
-        with: &'static str,
-    },
     /// A number that can't be served.
     #[error("`{key}` must be {allowed}")]
     Range {
@@ -307,188 +296,141 @@ pub enum FaultError {
     NotAHeader(&'static str),
 }
 
-const EFFECTS: [&str; 10] = [
-    "status",
-    "latency_ms",
-    "reset",
-    "garbage",
-    "truncated",
-    "oversized_bytes",
-    "endless",
-    "without_token",
-    "token_type",
-    "clock_skew_s",
-];
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "seconds, or text")]
-enum RetryAfter {
-    Seconds(u64),
-    Text(String),
-}
-
-/// What the front does to one request.
-#[derive(Debug, Clone)]
+/// What goes wrong. A request meets at most one of each variant.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Effect {
-    Latency(Duration),
-    /// In seconds.
-    ClockSkew(i64),
+    LatencyMs(u64),
+    ClockSkewS(i64),
+    #[serde(untagged)]
     Outcome(Outcome),
 }
 
 /// What comes of a request instead of the usual answer.
-#[derive(Debug, Clone)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
+    #[serde(serialize_with = "as_true")]
     Reset,
+    #[serde(serialize_with = "as_true")]
+    Garbage,
+    #[serde(untagged)]
     Answer(Answer),
+    #[serde(untagged)]
     Change(Change),
 }
 
+/// A change to the usual answer.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    #[serde(serialize_with = "as_true")]
+    Truncated,
+    OversizedBytes(u64),
+    #[serde(serialize_with = "as_true")]
+    Endless,
+    #[serde(serialize_with = "as_true")]
+    WithoutToken,
+    TokenType(String),
+}
+
+/// What is in an answer's body.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Content {
+    Nothing,
+    Literal {
+        body: String,
+        /// Else `application/json`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content_type: Option<String>,
+    },
+    Error {
+        #[serde(rename = "error")]
+        code: String,
+        #[serde(rename = "error_description", skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+    },
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "seconds, or text")]
+pub(crate) enum RetryAfter {
+    Seconds(u64),
+    Text(String),
+}
+
 /// How long a fault lasts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Span {
     Times(u32),
-    Until(Instant),
+    LastingMs(u64),
+    #[serde(serialize_with = "as_true")]
     UntilCleared,
 }
 
-/// An answer that doesn't depend on the request.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) retry_after: Option<HeaderValue>,
-    pub(crate) location: Option<HeaderValue>,
-    pub(crate) content: Content,
+fn as_true<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(true)
 }
 
-impl Answer {
-    fn garbage() -> Answer {
-        let content_type = HeaderValue::from_static("text/html; charset=utf-8");
-        let body = "<!DOCTYPE html>\n<html><body><h1>Welcome to the portal</h1></body></html>\n".to_owned();
-        let content = Content::Literal { content_type, body };
-        Answer { status: StatusCode::OK, retry_after: None, location: None, content }
+impl From<Effect> for Fault {
+    fn from(effect: Effect) -> Fault {
+        Fault { effect, span: None }
     }
 }
 
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    Nothing,
-    Literal { content_type: HeaderValue, body: String },
-    Error { code: String, description: Option<String> },
+impl From<Outcome> for Effect {
+    fn from(outcome: Outcome) -> Effect {
+        Effect::Outcome(outcome)
+    }
 }
 
-/// A change to the usual answer.
-#[derive(Debug, Clone)]
-pub(crate) enum Change {
-    Truncate,
-    PadTo(u64),
-    PadForEver,
-    DropToken,
-    TokenType(String),
+impl From<Change> for Effect {
+    fn from(change: Change) -> Effect {
+        Effect::Outcome(Outcome::Change(change))
+    }
 }
 
 const TEN_YEARS_S: u64 = 10 * 365 * 86_400;
 
 impl Fault {
-    /// Whether it can be queued.
+    /// Whether it can be served.
     pub(crate) fn check(&self) -> Result<(), FaultError> {
-        self.effect()?;
-        self.span()?;
-        Ok(())
-    }
-
-    /// What it does, if it makes sense.
-    pub(crate) fn effect(&self) -> Result<Effect, FaultError> {
-        if self.clock_skew_s.is_some_and(|seconds| seconds.unsigned_abs() > TEN_YEARS_S) {
-            return Err(FaultError::Range { key: "clock_skew_s", allowed: "within ten years either way" });
-        }
-        let answer = self.status.map(|status| self.answer(status)).transpose()?;
-        let details = [
-            ("retry_after", self.retry_after.is_some(), "status", self.status.is_some()),
-            ("location", self.location.is_some(), "status", self.status.is_some()),
-            ("error", self.error.is_some(), "status", self.status.is_some()),
-            ("body", self.body.is_some(), "status", self.status.is_some()),
-            ("error_description", self.error_description.is_some(), "error", self.error.is_some()),
-            ("content_type", self.content_type.is_some(), "body", self.body.is_some()),
-        ];
-        for (key, given, with, with_given) in details {
-            if given && !with_given {
-                return Err(FaultError::Misplaced { key, with });
+        let range = |key, allowed| Err(FaultError::Range { key, allowed });
+        match &self.effect {
+            Effect::ClockSkewS(seconds) if seconds.unsigned_abs() > TEN_YEARS_S => {
+                return range("clock_skew_s", "within ten years either way");
             }
+            Effect::Outcome(Outcome::Answer(answer)) => {
+                if !(200..600).contains(&answer.status) {
+                    return range("status", "from 200 to 599");
+                }
+                answer.check_headers()?;
+            }
+            _ => {}
         }
-
-        let outcome = |outcome| Some(Effect::Outcome(outcome));
-        let change = |change| outcome(Outcome::Change(change));
-        let milliseconds = |ms| Effect::Latency(Duration::from_millis(ms));
-        let [status, latency, reset, garbage, truncated, oversized, endless, without_token, token_type, skew] = EFFECTS;
-        let effects = [
-            (status, answer.and_then(|answer| outcome(Outcome::Answer(answer)))),
-            (latency, self.latency_ms.map(milliseconds)),
-            (reset, outcome(Outcome::Reset).filter(|_| self.reset)),
-            (garbage, outcome(Outcome::Answer(Answer::garbage())).filter(|_| self.garbage)),
-            (truncated, change(Change::Truncate).filter(|_| self.truncated)),
-            (oversized, self.oversized_bytes.and_then(|bytes| change(Change::PadTo(bytes)))),
-            (endless, change(Change::PadForEver).filter(|_| self.endless)),
-            (without_token, change(Change::DropToken).filter(|_| self.without_token)),
-            (token_type, self.token_type.clone().and_then(|name| change(Change::TokenType(name)))),
-            (skew, self.clock_skew_s.map(Effect::ClockSkew)),
-        ];
-        let mut given = effects.into_iter().filter_map(|(key, effect)| Some((key, effect?)));
-        match (given.next(), given.next()) {
-            (None, _) => Err(FaultError::NoEffect),
-            (Some((_, effect)), None) => Ok(effect),
-            (Some((first, _)), Some((second, _))) => Err(FaultError::Conflict(first, second)),
-        }
+        if self.span == Some(Span::Times(0)) { range("times", "at least 1") } else { Ok(()) }
     }
+}
 
-    fn answer(&self, status: u16) -> Result<Answer, FaultError> {
-        let status = StatusCode::from_u16(status)
-            .ok()
-            .filter(|status| (200..600).contains(&status.as_u16()))
-            .ok_or(FaultError::Range { key: "status", allowed: "from 200 to 599" })?;
-        let header = |key, value: &str| HeaderValue::from_str(value).map_err(|_| FaultError::NotAHeader(key));
-        let content = match (&self.body, &self.error) {
-            (Some(_), Some(_)) => return Err(FaultError::Conflict("error", "body")),
-            (Some(body), None) => Content::Literal {
-                content_type: match &self.content_type {
-                    Some(content_type) => header("content_type", content_type)?,
-                    None => HeaderValue::from_static("application/json"),
-                },
-                body: body.clone(),
-            },
-            (None, Some(code)) => Content::Error { code: code.clone(), description: self.error_description.clone() },
-            (None, None) => Content::Nothing,
+impl Answer {
+    fn check_headers(&self) -> Result<(), FaultError> {
+        let content_type = match &self.content {
+            Content::Literal { content_type, .. } => content_type.as_deref(),
+            Content::Nothing | Content::Error { .. } => None,
         };
-        Ok(Answer {
-            status,
-            retry_after: match &self.retry_after {
-                Some(RetryAfter::Seconds(seconds)) => Some(HeaderValue::from(*seconds)),
-                Some(RetryAfter::Text(text)) => Some(header("retry_after", text)?),
-                None => None,
-            },
-            location: match &self.location {
-                Some(location) => Some(header("location", location)?),
-                None => None,
-            },
-            content,
-        })
-    }
-
-    /// How long it lasts from now, if that makes sense.
-    pub(crate) fn span(&self) -> Result<Span, FaultError> {
-        match (self.times, self.lasting_ms, self.until_cleared) {
-            (Some(0), _, _) => Err(FaultError::Range { key: "times", allowed: "at least 1" }),
-            (Some(times), None, false) => Ok(Span::Times(times)),
-            (None, None, false) => Ok(Span::Times(1)),
-            (None, None, true) => Ok(Span::UntilCleared),
-            // A time that is beyond the clock's range is one that nobody lives to see the end of.
-            (None, Some(ms), false) => {
-                Ok(Instant::now().checked_add(Duration::from_millis(ms)).map_or(Span::UntilCleared, Span::Until))
+        let retry_after = match &self.retry_after {
+            Some(RetryAfter::Text(text)) => Some(text.as_str()),
+            Some(RetryAfter::Seconds(_)) | None => None,
+        };
+        let location = self.location.as_deref();
+        for (key, text) in [("content_type", content_type), ("retry_after", retry_after), ("location", location)] {
+            if text.is_some_and(|text| HeaderValue::from_str(text).is_err()) {
+                return Err(FaultError::NotAHeader(key));
             }
-            (Some(_), Some(_), _) => Err(FaultError::Conflict("times", "lasting_ms")),
-            (Some(_), None, true) => Err(FaultError::Conflict("times", "until_cleared")),
-            (None, Some(_), true) => Err(FaultError::Conflict("lasting_ms", "until_cleared")),
         }
+        Ok(())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,12 +11,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use serde_json::{Value, json};
 
-use crate::fault::{Answer, Change, Content, Endpoint, Outcome};
+use crate::fault::{Answer, Change, Content, Endpoint, Outcome, RetryAfter};
 use crate::server::Reset;
 
 /// The server's wall clock as one request sees it: in each request's extensions.
@@ -41,32 +40,6 @@ impl Clock {
     }
 }
 
-/// Requests by endpoint.
-#[derive(Debug, Default)]
-pub(crate) struct Requests {
-    onence: AtomicU64,
-    worldline: AtomicU64,
-    resource: AtomicU64,
-}
-
-impl Requests {
-    pub(crate) fn get(&self, endpoint: Endpoint) -> u64 {
-        self.counter(endpoint).load(Ordering::Relaxed)
-    }
-
-    fn count(&self, endpoint: Endpoint) {
-        self.counter(endpoint).fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn counter(&self, endpoint: Endpoint) -> &AtomicU64 {
-        match endpoint {
-            Endpoint::Onence => &self.onence,
-            Endpoint::Worldline => &self.worldline,
-            Endpoint::Resource => &self.resource,
-        }
-    }
-}
-
 /// The middleware around all routes.
 pub(crate) async fn meet(State(state): State<Arc<crate::State>>, mut request: Request, next: Next) -> Response {
     let Some(endpoint) = Endpoint::of(request.uri().path()) else {
@@ -74,17 +47,20 @@ pub(crate) async fn meet(State(state): State<Arc<crate::State>>, mut request: Re
     };
     state.requests.count(endpoint);
     let met = state.faults.meet(endpoint);
-    if let Some(latency) = met.latency {
-        tokio::time::sleep(latency).await;
+    if let Some(ms) = met.latency_ms {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
     let clock = Clock { skew_s: met.clock_skew_s.unwrap_or(0) };
     request.extensions_mut().insert(clock);
 
     let mut response = match met.outcome {
         Some(Outcome::Reset) => match reset(request).await {},
+        Some(Outcome::Garbage) => {
+            drain(request).await;
+            Html("<!DOCTYPE html>\n<html><body><h1>Welcome to the portal</h1></body></html>\n").into_response()
+        }
         Some(Outcome::Answer(answer)) => {
-            // Read first: closing on a body that is still coming can make the client see a reset instead of the answer.
-            drain(request.into_body()).await;
+            drain(request).await;
             answer.respond(endpoint)
         }
         Some(Outcome::Change(change)) => change.apply(next.run(request).await).await,
@@ -103,8 +79,10 @@ async fn reset(mut request: Request) -> Infallible {
     reset.now().await
 }
 
-/// Reads and forgets a body. What a client still sends beyond a MiB it sends in vain.
-async fn drain(mut body: Body) {
+/// Reads and forgets the body: closing on one that is still coming can make the client see a reset instead of the answer. What a
+/// client still sends beyond a MiB it sends in vain.
+async fn drain(request: Request) {
+    let mut body = request.into_body();
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, Bytes::len);
@@ -115,31 +93,30 @@ async fn drain(mut body: Body) {
 }
 
 impl Answer {
+    /// Status and headers were checked when the fault was queued.
     fn respond(self, endpoint: Endpoint) -> Response {
-        let status = self.status;
-        let mut response = match self.content {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let response = match self.content {
             Content::Nothing => status.into_response(),
-            Content::Literal { content_type, body } => {
+            Content::Literal { body, content_type } => {
+                let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
                 (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
             }
             Content::Error { code, description } => match endpoint {
                 Endpoint::Onence => {
-                    let message = description.unwrap_or_else(|| code.clone());
-                    let status_code = status.as_u16();
-                    let body = json!({ "statusCode": status_code, "errorCode": code, "message": message });
+                    let message = description.as_ref().unwrap_or(&code);
+                    let body = json!({ "statusCode": self.status, "errorCode": code, "message": message });
                     (status, Json(body)).into_response()
                 }
                 Endpoint::Worldline | Endpoint::Resource => oauth_error(endpoint, status, code, description),
             },
         };
-        let headers = response.headers_mut();
-        if let Some(value) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, value);
-        }
-        if let Some(value) = self.location {
-            headers.insert(header::LOCATION, value);
-        }
-        response
+        let retry_after = self.retry_after.map(|value| match value {
+            RetryAfter::Seconds(seconds) => [(header::RETRY_AFTER, seconds.to_string())],
+            RetryAfter::Text(text) => [(header::RETRY_AFTER, text)],
+        });
+        let location = self.location.map(|location| [(header::LOCATION, location)]);
+        (retry_after, location, response).into_response()
     }
 }
 
@@ -163,17 +140,17 @@ impl Change {
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         parts.headers.remove(header::CONTENT_LENGTH);
         let body = match self {
-            Change::Truncate => {
+            Change::Truncated => {
                 let claimed = body.len().max(1);
                 parts.headers.insert(header::CONTENT_LENGTH, claimed.into());
                 Body::new(Padded { white_space: 0, rest: body.slice(..body.len() / 2), end: End::BreakOff })
             }
-            Change::PadTo(length) => {
+            Change::OversizedBytes(length) => {
                 let white_space = length.saturating_sub(body.len() as u64);
                 Body::new(Padded { white_space, rest: body, end: End::Proper })
             }
-            Change::PadForEver => Body::new(Padded { white_space: u64::MAX, rest: Bytes::new(), end: End::Never }),
-            Change::DropToken => edited(body, |members| {
+            Change::Endless => Body::new(Padded { white_space: u64::MAX, rest: Bytes::new(), end: End::Never }),
+            Change::WithoutToken => edited(body, |members| {
                 members.remove("access_token");
             }),
             Change::TokenType(token_type) => edited(body, |members| {

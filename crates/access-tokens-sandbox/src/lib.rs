@@ -131,6 +131,7 @@ mod algorithm;
 mod assertion;
 mod certificate;
 mod control;
+mod count;
 mod credential;
 mod cross_site;
 mod fault;
@@ -143,32 +144,38 @@ mod server;
 mod token;
 mod worldline;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 
-pub use crate::fault::{Endpoint, EndpointFault, Fault, FaultError};
+pub use crate::fault::{Answer, Endpoint, EndpointFault, Fault, FaultError};
 pub use crate::onence::{Onence, Rounding, Spelling, Tokens, User};
 pub use crate::token::Refusal;
 pub use crate::worldline::{Client, ClientAuth, Worldline};
 
 use crate::certificate::Identity;
+use crate::count::Counts;
 use crate::credential::LastCredentials;
 use crate::cross_site::{AllowedHosts, Host};
-use crate::front::Requests;
-use crate::queue::Faults;
+use crate::queue::{Faults, Queued};
 use crate::server::Server;
 use crate::token::Ledger;
 
 /// A running sandbox. Dropping it stops the server and cuts every connection; [`Sandbox::stop`] lets answers finish.
 ///
 /// It serves from the tokio runtime that started it, so a test that blocks a single-threaded runtime gets no answer.
-#[derive(Debug)]
 pub struct Sandbox {
     state: Arc<State>,
     server: Server,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("url", &self.state.url).finish_non_exhaustive()
+    }
 }
 
 impl Sandbox {
@@ -200,7 +207,7 @@ impl Sandbox {
 
     /// The address that it's bound to.
     pub fn local_addr(&self) -> SocketAddr {
-        self.server.address()
+        self.server.address
     }
 
     /// What a 1NCE client takes as its base URL: `{url}/management-api`.
@@ -220,12 +227,12 @@ impl Sandbox {
 
     /// The 1NCE settings that it started with. [`Sandbox::set_onence_credentials`] doesn't change what is said here.
     pub fn onence(&self) -> &Onence {
-        self.state.onence.settings()
+        &self.state.onence.settings
     }
 
     /// The Worldline settings that it started with. [`Sandbox::set_worldline_clients`] doesn't change what is said here.
     pub fn worldline(&self) -> &Worldline {
-        self.state.worldline.settings()
+        &self.state.worldline.settings
     }
 
     /// Replaces the first 1NCE user, as after a change of the password: from the next request on the old one is refused. Tokens
@@ -292,20 +299,22 @@ impl Sandbox {
     /// The sandbox's private key, RSA of 2048 bits, PKCS #8 in PEM: it signs for [`ClientAuth::SandboxCertificate`]. It's made
     /// anew in each process, when the first sandbox starts.
     pub fn signing_key_pem(&self) -> &str {
-        self.state.identity.key_pem()
+        &self.state.identity.key_pem
     }
 
     /// The self-signed certificate of [`Sandbox::signing_key_pem`], in PEM.
     pub fn signing_cert_pem(&self) -> &str {
-        self.state.identity.cert_pem()
+        &self.state.identity.cert_pem
     }
 
     /// Queues a fault behind those that `endpoint` has already.
     ///
     /// # Errors
-    /// [`FaultError`] when the fault contradicts itself or can't be sent; nothing is queued then.
-    pub fn fault(&self, endpoint: Endpoint, fault: Fault) -> Result<(), FaultError> {
-        self.state.faults.queue(vec![EndpointFault { endpoint, fault }])
+    /// [`FaultError`] when the fault can't be served; nothing is queued then.
+    pub fn fault(&self, endpoint: Endpoint, fault: impl Into<Fault>) -> Result<(), FaultError> {
+        let fault = Queued::new(EndpointFault { endpoint, fault: fault.into() })?;
+        self.state.faults.queue([fault]);
+        Ok(())
     }
 
     /// Drops every queued fault, of all endpoints. Returns how many there were.
@@ -471,7 +480,7 @@ impl Builder {
             last_credentials: LastCredentials::default(),
             tokens: Ledger::default(),
             faults: Faults::default(),
-            requests: Requests::default(),
+            requests: Counts::default(),
             connections: server::Connections::default(),
         });
         let server = Server::start(listener, address, router(&state), state.connections.clone(), self.client_timeout);
@@ -523,7 +532,6 @@ pub enum StartError {
 const LONGEST_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// What all requests share.
-#[derive(Debug)]
 struct State {
     url: String,
     allowed_hosts: AllowedHosts,
@@ -533,7 +541,7 @@ struct State {
     last_credentials: LastCredentials,
     tokens: Ledger,
     faults: Faults,
-    requests: Requests,
+    requests: Counts<Endpoint>,
     connections: server::Connections,
 }
 

@@ -134,7 +134,7 @@ const TOKEN_LENGTH: usize = 3000;
 
 /// The settings that it started with, and the users in force.
 pub(crate) struct Accounts {
-    settings: Onence,
+    pub(crate) settings: Onence,
     users: Mutex<Vec<Account>>,
 }
 
@@ -147,12 +147,6 @@ struct Account {
 struct Cached {
     token: String,
     expires: Instant,
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("settings", &self.settings).finish_non_exhaustive()
-    }
 }
 
 impl Accounts {
@@ -178,10 +172,6 @@ impl Accounts {
         users.extend(others);
     }
 
-    pub(crate) fn settings(&self) -> &Onence {
-        &self.settings
-    }
-
     fn users(&self) -> MutexGuard<'_, Vec<Account>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,25 +183,18 @@ pub(crate) fn routes() -> Router<Arc<crate::State>> {
         .route("/management-api/{*other}", any(async || StatusCode::NOT_FOUND))
 }
 
-async fn token(State(state): State<Arc<crate::State>>, request: Request) -> Response {
-    let headers = request.headers().clone();
-    let body = match request::body(request).await {
-        Ok(body) => body,
-        Err(unreadable) => return unreadable.into_response(),
-    };
+async fn token(
+    State(state): State<Arc<crate::State>>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let body = request::body(request).await.map_err(Problem::Other)?;
     let mut users = state.onence.users();
-    let account = match authenticate(&mut users, &headers, &body) {
-        Ok(account) => account,
-        Err(problem) => return problem.into_response(),
-    };
-    match issue(&state, account) {
-        Ok(answer) => {
-            let credential = fingerprint(&SHA256, account.user.password.as_bytes());
-            state.last_credentials.set(Endpoint::Onence, credential);
-            Json(answer).into_response()
-        }
-        Err(Unspecified) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let account = authenticate(&mut users, &headers, &body)?;
+    let answer = issue(&state, account).map_err(|_| Problem::Other(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let credential = fingerprint(&SHA256, account.user.password.as_bytes());
+    state.last_credentials.set(Endpoint::Onence, credential);
+    Ok(Json(answer))
 }
 
 /// Whose request it is, if all is right.
@@ -287,14 +270,14 @@ fn fresh(state: &crate::State) -> Result<Cached, Unspecified> {
     Ok(Cached { token, expires })
 }
 
-/// The five 400s of the OpenAPI file.
-#[derive(Debug, Clone, Copy)]
+/// The five 400s of the OpenAPI file, and what any server may answer.
 enum Problem {
     ContentType,
     NoUsername,
     NoPassword,
     NoGrantType,
     BadCredentials,
+    Other(StatusCode),
 }
 
 impl IntoResponse for Problem {
@@ -311,6 +294,7 @@ impl IntoResponse for Problem {
                 ("BodyValidationError", "Request body validation error: Missing attributes 'grant_type'")
             }
             Problem::BadCredentials => ("BadCredentials", "User does not exist."),
+            Problem::Other(status) => return status.into_response(),
         };
         let body = json!({ "statusCode": 400, "errorCode": code, "message": message });
         (StatusCode::BAD_REQUEST, Json(body)).into_response()

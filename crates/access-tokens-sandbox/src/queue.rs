@@ -3,100 +3,94 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fault::{Effect, Endpoint, EndpointFault, FaultError, Outcome, Span};
+use crate::fault::{Effect, Endpoint, EndpointFault, Fault, FaultError, Outcome, Span};
 
 /// What one request meets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Met {
-    pub(crate) latency: Option<Duration>,
+    pub(crate) latency_ms: Option<u64>,
     pub(crate) clock_skew_s: Option<i64>,
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// The faults that wait, in the order in which they were queued.
-#[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<Queued>>);
-
-#[derive(Debug)]
-struct Queued {
+/// A fault that waits, and can be served.
+pub(crate) struct Queued {
     order: EndpointFault,
-    effect: Effect,
+    /// With the times that are left.
     span: Span,
+    since: Instant,
 }
 
-impl Faults {
-    /// Queues all of them or, when one is unfit, none.
-    pub(crate) fn queue(&self, orders: Vec<EndpointFault>) -> Result<(), FaultError> {
-        let mut checked = Vec::with_capacity(orders.len());
-        for order in orders {
-            let (effect, span) = (order.fault.effect()?, order.fault.span()?);
-            checked.push(Queued { order, effect, span });
+impl Queued {
+    pub(crate) fn new(order: EndpointFault) -> Result<Queued, FaultError> {
+        order.fault.check()?;
+        let span = order.fault.span.unwrap_or(Span::Times(1));
+        Ok(Queued { order, span, since: Instant::now() })
+    }
+
+    /// The fault as it would have to be queued now.
+    fn remaining(&self) -> EndpointFault {
+        let span = match self.span {
+            Span::LastingMs(ms) => Span::LastingMs(ms.saturating_sub(self.since.elapsed().as_millis() as u64)),
+            span => span,
+        };
+        let fault = Fault { span: Some(span), ..self.order.fault.clone() };
+        EndpointFault { endpoint: self.order.endpoint, fault }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self.span {
+            Span::Times(left) => left == 0,
+            Span::LastingMs(ms) => self.since.elapsed() >= Duration::from_millis(ms),
+            Span::UntilCleared => false,
         }
-        self.lock().append(&mut checked);
-        Ok(())
+    }
+}
+
+/// The faults that wait, in the order in which they were queued.
+#[derive(Default)]
+pub(crate) struct Faults(Mutex<Vec<Queued>>);
+
+impl Faults {
+    pub(crate) fn queue(&self, faults: impl IntoIterator<Item = Queued>) {
+        self.lasting().extend(faults);
     }
 
     pub(crate) fn clear(&self) -> usize {
-        let mut queue = self.lock();
-        drop_ended(&mut queue);
-        queue.drain(..).count()
+        self.lasting().drain(..).count()
     }
 
     pub(crate) fn queued(&self) -> Vec<EndpointFault> {
-        let mut queue = self.lock();
-        drop_ended(&mut queue);
-        queue.iter().map(Queued::remaining).collect()
+        self.lasting().iter().map(Queued::remaining).collect()
     }
 
     /// What a request that arrives now meets; the faults it meets are used once.
     pub(crate) fn meet(&self, endpoint: Endpoint) -> Met {
-        let mut queue = self.lock();
-        drop_ended(&mut queue);
         let mut met = Met::default();
-        for queued in queue.iter_mut().filter(|queued| queued.order.endpoint == endpoint) {
-            let used = match &queued.effect {
-                Effect::Latency(latency) => fill(&mut met.latency, *latency),
-                Effect::ClockSkew(seconds) => fill(&mut met.clock_skew_s, *seconds),
-                Effect::Outcome(outcome) => fill(&mut met.outcome, outcome.clone()),
+        for queued in self.lasting().iter_mut().filter(|queued| queued.order.endpoint == endpoint) {
+            let used = match &queued.order.fault.effect {
+                Effect::LatencyMs(ms) => fill(&mut met.latency_ms, ms),
+                Effect::ClockSkewS(seconds) => fill(&mut met.clock_skew_s, seconds),
+                Effect::Outcome(outcome) => fill(&mut met.outcome, outcome),
             };
             if let (true, Span::Times(left)) = (used, &mut queued.span) {
                 *left -= 1;
             }
         }
-        drop_ended(&mut queue);
         met
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Queued>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queued {
-    /// The fault as it would have to be queued now.
-    fn remaining(&self) -> EndpointFault {
-        let fault = self.order.fault.clone();
-        let fault = match self.span {
-            Span::Times(left) => fault.times(left),
-            Span::Until(end) => fault.lasting(end.saturating_duration_since(Instant::now())),
-            Span::UntilCleared => fault.until_cleared(),
-        };
-        EndpointFault { endpoint: self.order.endpoint, fault }
+    /// Those that haven't ended.
+    fn lasting(&self) -> MutexGuard<'_, Vec<Queued>> {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.retain(|fault| !fault.has_ended());
+        faults
     }
 }
 
 /// Puts `found` into a place that is free; false when it isn't.
-fn fill<T>(place: &mut Option<T>, found: T) -> bool {
+fn fill<T: Clone>(place: &mut Option<T>, found: &T) -> bool {
     let free = place.is_none();
-    place.get_or_insert(found);
+    place.get_or_insert_with(|| found.clone());
     free
-}
-
-fn drop_ended(queue: &mut Vec<Queued>) {
-    let now = Instant::now();
-    queue.retain(|queued| match queued.span {
-        Span::Times(left) => left > 0,
-        Span::Until(end) => now < end,
-        Span::UntilCleared => true,
-    });
 }

@@ -19,14 +19,11 @@ pub(crate) fn routes() -> Router<Arc<crate::State>> {
     Router::new().route("/resource", any(resource)).route("/resource/always-401", any(always_401))
 }
 
-async fn resource(State(state): State<Arc<crate::State>>, request: Request) -> Response {
+async fn resource(State(state): State<Arc<crate::State>>, request: Request) -> Result<Response, StatusCode> {
     let token = request::authorization(request.headers(), "Bearer").map(str::to_owned);
-    let body_bytes = match length(request.into_body()).await {
-        Ok(length) => length,
-        Err(unreadable) => return unreadable.into_response(),
-    };
+    let body_bytes = length(request.into_body()).await?;
     // Asked when the body is read: a token that ends while a long body comes in is an expired one.
-    match state.tokens.check(token.as_deref()) {
+    Ok(match state.tokens.check(token.as_deref()) {
         Ok(grant) => Json(json!({
             "provider": grant.provider,
             "scopes": grant.scopes,
@@ -38,14 +35,12 @@ async fn resource(State(state): State<Arc<crate::State>>, request: Request) -> R
         Err(Refusal::Unknown) => refuse(Some("invalid_token"), Some("The token is unknown")),
         Err(Refusal::Expired) => refuse(Some("invalid_token"), Some("The token has expired")),
         Err(Refusal::Revoked) => refuse(Some("invalid_token"), Some("The token was revoked")),
-    }
+    })
 }
 
-async fn always_401(request: Request) -> Response {
-    match length(request.into_body()).await {
-        Ok(_) => refuse(Some("invalid_token"), Some("This resource refuses every token")),
-        Err(unreadable) => unreadable.into_response(),
-    }
+async fn always_401(request: Request) -> Result<Response, StatusCode> {
+    length(request.into_body()).await?;
+    Ok(refuse(Some("invalid_token"), Some("This resource refuses every token")))
 }
 
 /// How many bytes came, of which none is kept.

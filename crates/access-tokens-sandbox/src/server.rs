@@ -44,9 +44,8 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// A running accept loop. Dropping it ends the loop and every connection.
-#[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
@@ -64,10 +63,6 @@ impl Server {
         Server { address, stop, accepting }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         // An error would mean that the loop is gone already, which is what is wanted.
@@ -82,7 +77,7 @@ impl Drop for Server {
 }
 
 /// Counts the connections that are open.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Connections(Arc<AtomicUsize>);
 
 impl Connections {
@@ -96,7 +91,6 @@ impl Connections {
     }
 }
 
-#[derive(Debug)]
 struct OpenConnection(Connections);
 
 impl Drop for OpenConnection {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
 use aws_lc_rs::error::Unspecified;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::count::Counts;
+use crate::credential::sha256;
 use crate::fault::Endpoint;
 
 /// Why `/resource` turned a request away.
@@ -42,34 +43,15 @@ impl Refusal {
 }
 
 /// Every token issued, by its digest: the tokens themselves aren't kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ledger {
     grants: Mutex<Grants>,
     issued: AtomicU64,
-    refused: Refused,
-}
-
-#[derive(Debug, Default)]
-struct Refused {
-    missing: AtomicU64,
-    unknown: AtomicU64,
-    expired: AtomicU64,
-    revoked: AtomicU64,
-}
-
-impl Refused {
-    fn counter(&self, why: Refusal) -> &AtomicU64 {
-        match why {
-            Refusal::Missing => &self.missing,
-            Refusal::Unknown => &self.unknown,
-            Refusal::Expired => &self.expired,
-            Refusal::Revoked => &self.revoked,
-        }
-    }
+    refused: Counts<Refusal>,
 }
 
 /// What a token stands for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Grant {
     pub(crate) provider: Endpoint,
     pub(crate) scopes: Vec<String>,
@@ -91,21 +73,20 @@ impl Ledger {
         aws_lc_rs::rand::fill(&mut random)?;
         let token = URL_SAFE_NO_PAD.encode(random);
         let expires = Instant::now() + lifetime;
-        self.grants().insert(digest(&token), Grant { provider, scopes, expires, revoked: false });
+        self.grants().insert(sha256(&token), Grant { provider, scopes, expires, revoked: false });
         self.issued.fetch_add(1, Ordering::Relaxed);
         Ok((token, expires))
     }
 
     /// What the bearer token of a request opens. Refusals are counted.
     pub(crate) fn check(&self, token: Option<&str>) -> Result<Grant, Refusal> {
-        token.ok_or(Refusal::Missing).and_then(|token| self.find(token)).inspect_err(|why| {
-            self.refused.counter(*why).fetch_add(1, Ordering::Relaxed);
-        })
+        let found = token.ok_or(Refusal::Missing).and_then(|token| self.find(token));
+        found.inspect_err(|why| self.refused.count(*why))
     }
 
     /// What a token opens.
     pub(crate) fn find(&self, token: &str) -> Result<Grant, Refusal> {
-        match self.grants().by_digest.get(&digest(token)) {
+        match self.grants().by_digest.get(&sha256(token)) {
             None => Err(Refusal::Unknown),
             Some(grant) if grant.expires <= Instant::now() => Err(Refusal::Expired),
             Some(grant) if grant.revoked => Err(Refusal::Revoked),
@@ -114,7 +95,7 @@ impl Ledger {
     }
 
     pub(crate) fn revoke(&self, token: &str) -> bool {
-        self.grants().by_digest.get_mut(&digest(token)).is_some_and(Grant::revoke)
+        self.grants().by_digest.get_mut(&sha256(token)).is_some_and(Grant::revoke)
     }
 
     pub(crate) fn revoke_all(&self) -> usize {
@@ -127,7 +108,7 @@ impl Ledger {
     }
 
     pub(crate) fn refused(&self, why: Refusal) -> u64 {
-        self.refused.counter(why).load(Ordering::Relaxed)
+        self.refused.get(why)
     }
 
     fn grants(&self) -> MutexGuard<'_, Grants> {
@@ -144,7 +125,7 @@ impl Grant {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Grants {
     by_digest: HashMap<[u8; 32], Grant>,
     /// The size at which expired tokens are next looked for.
@@ -174,10 +155,4 @@ impl Grants {
             self.by_digest.retain(|_, grant| grant.expires >= *first_remembered);
         }
     }
-}
-
-fn digest(token: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-    bytes
 }

@@ -148,9 +148,8 @@ impl fmt::Debug for ClientAuth {
 const TOKEN_LENGTH: usize = 1200;
 
 /// The settings that it started with, and what is needed to hold clients to them.
-#[derive(Debug)]
 pub(crate) struct Realm {
-    settings: Worldline,
+    pub(crate) settings: Worldline,
     /// Those in force.
     clients: RwLock<HashMap<String, Proof>>,
     used_ids: UsedIds,
@@ -159,15 +158,6 @@ pub(crate) struct Realm {
 enum Proof {
     Secret(String),
     Keys(Vec<VerifyingKey>),
-}
-
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Proof::Secret(_) => "Secret([redacted])",
-            Proof::Keys(_) => "Keys(..)",
-        })
-    }
 }
 
 impl Realm {
@@ -180,10 +170,6 @@ impl Realm {
         let proofs = proofs(clients, identity)?;
         *self.clients.write().unwrap_or_else(PoisonError::into_inner) = proofs;
         Ok(())
-    }
-
-    pub(crate) fn settings(&self) -> &Worldline {
-        &self.settings
     }
 }
 
@@ -199,7 +185,7 @@ fn proofs(clients: &[Client], identity: &Identity) -> Result<HashMap<String, Pro
                 .map(|(key_id, certificate)| VerifyingKey::read_with_key_id(certificate, key_id))
                 .collect::<Result<_, _>>()
                 .map(Proof::Keys),
-            ClientAuth::SandboxCertificate => VerifyingKey::read(identity.cert_pem().as_bytes()).map(Proof::Keys),
+            ClientAuth::SandboxCertificate => VerifyingKey::read(identity.cert_pem.as_bytes()).map(Proof::Keys),
         };
         let proof = proof.map_err(|reason| StartError::Certificate { client_id: client_id.clone(), reason })?;
         if proofs.insert(client_id.clone(), proof).is_some() {
@@ -222,17 +208,11 @@ async fn token(
     State(state): State<Arc<crate::State>>,
     Path(realm): Path<String>,
     Extension(clock): Extension<Clock>,
+    headers: HeaderMap,
     request: Request,
-) -> Response {
-    let headers = request.headers().clone();
-    let body = match request::body(request).await {
-        Ok(body) => body,
-        Err(unreadable) => return unreadable.into_response(),
-    };
-    match answer(&state, &realm, clock, &headers, &body) {
-        Ok(members) => uncached(StatusCode::OK, members),
-        Err(problem) => problem.into_response(),
-    }
+) -> Result<Response, Problem> {
+    let body = request::body(request).await.map_err(Problem::Other)?;
+    Ok(uncached(StatusCode::OK, answer(&state, &realm, clock, &headers, &body)?))
 }
 
 /// The 200, or what is wrong, in the order in which Keycloak looks.
@@ -260,7 +240,7 @@ fn answer(state: &crate::State, realm: &str, clock: Clock, headers: &HeaderMap, 
     let (token, _) = state
         .tokens
         .issue(Endpoint::Worldline, scopes, settings.lifetime, TOKEN_LENGTH)
-        .map_err(|_| Problem::Internal)?;
+        .map_err(|_| Problem::Other(StatusCode::INTERNAL_SERVER_ERROR))?;
     state.last_credentials.set(Endpoint::Worldline, credential);
     let usual = json!({
         "access_token": token,
@@ -287,9 +267,10 @@ fn authenticate(state: &crate::State, clock: Clock, headers: &HeaderMap, form: &
         let issuer = format!("{host}/auth/realms/{}", settings.realm);
         let verified = assertion::verify(
             Assertion { kind: form.first("client_assertion_type"), jwt: form.first("client_assertion"), client_id },
-            |client_id| match clients.get(client_id)? {
-                Proof::Keys(keys) => Some(Some(keys)),
-                Proof::Secret(_) => Some(None),
+            |client_id| match clients.get(client_id) {
+                Some(Proof::Keys(keys)) => Ok(keys),
+                Some(Proof::Secret(_)) => Err(Refused::NotForThisClient),
+                None => Err(Refused::UnknownClient),
             },
             &[format!("{issuer}/protocol/openid-connect/token"), issuer],
             clock.now_s(),
@@ -357,7 +338,7 @@ enum Problem {
     WrongSecret,
     Assertion(String),
     InvalidScope(String),
-    Internal,
+    Other(StatusCode),
 }
 
 impl IntoResponse for Problem {
@@ -373,7 +354,7 @@ impl IntoResponse for Problem {
                 let body = json!({ "error": "HTTP 415 Unsupported Media Type" });
                 return uncached(StatusCode::UNSUPPORTED_MEDIA_TYPE, body);
             }
-            Problem::Internal => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Problem::Other(status) => return status.into_response(),
             Problem::InvalidRequest(what) => (bad, "invalid_request", what.to_owned()),
             Problem::UnsupportedGrantType => (bad, "unsupported_grant_type", "Unsupported grant_type".to_owned()),
             Problem::NoClientId => (bad, "invalid_client", "Missing client_id parameter".to_owned()),

@@ -99,8 +99,8 @@ async fn a_stream_is_sent_once_and_its_401_renews_the_token_for_the_next() {
 #[tokio::test]
 async fn without_a_token_nothing_is_sent_and_the_error_is_ours() {
     let cases = [
-        ("sandbox-password", Some(Fault::status(503)), ErrorKind::Unavailable),
-        ("sandbox-password", Some(Fault::status(429).retry_after(7)), ErrorKind::Throttled),
+        ("sandbox-password", Some(Fault::status(503).into()), ErrorKind::Unavailable),
+        ("sandbox-password", Some(Fault::status(429).retry_after(7).into()), ErrorKind::Throttled),
         ("sandbox-password", Some(Fault::garbage()), ErrorKind::Contract),
         ("wrong", None, ErrorKind::Credentials),
     ];
