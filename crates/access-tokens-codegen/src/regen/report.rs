@@ -224,7 +224,8 @@ impl Page {
         match wire {
             Wire::Same => {}
             Wire::Unknown => {
-                self.heading(2, &format!("{TITLE}: not known without oasdiff ({})", wire::INSTALL));
+                let install = self.code(wire::INSTALL);
+                self.heading(2, &format!("{TITLE}: not known without oasdiff ({install})"));
             }
             Wire::Failed(why) => {
                 self.heading(2, &format!("{TITLE}: oasdiff couldn't compare the two files"));
