@@ -1,14 +1,6 @@
 //! What is generated depends on the files in `specs/` alone: not on the folder, the locale, the time zone, the user, the number
 //! of jobs, nor on chance.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 

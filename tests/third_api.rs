@@ -1,14 +1,6 @@
 //! A third API costs no change in code: a specification, its overlay and its quirks, put into a copy of this workspace, become
 //! a pinned client that compiles and works. Where one of these files is wrong, the message says where.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 // So that this binary can hold the copy's ledger to the copy's files.

@@ -3,15 +3,7 @@
 //! each feature alone, and the Rust that `Cargo.toml` states.
 //!
 //! What takes minutes or fetches from the network is ignored by plain `cargo test`; `.ci/run` runs it.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 #[path = "../support/mod.rs"]
 mod support;
