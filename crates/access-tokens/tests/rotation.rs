@@ -1,8 +1,6 @@
 //! Credentials that change while a cache is in use: what callers see, and what the provider does.
 #![cfg(test)]
 
-mod files;
-
 use std::{
     collections::HashMap,
     sync::{
