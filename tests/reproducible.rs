@@ -104,6 +104,7 @@ fn generates() {
 
 /// The real build script, in another folder and with other surroundings than the one that this test is built with.
 #[test]
+#[ignore = "compiles in another place"]
 fn the_build_script_generates_the_same_in_another_folder() {
     let workspace = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducible").join("ä b");
     if let Err(why) = copy_work_tree(&workspace) {
