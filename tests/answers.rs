@@ -1,13 +1,6 @@
 //! What servers, gateways and networks answer that no specification shows, met elsewhere by users of other software: each is
 //! the error it is, or no error at all.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,13 +1,5 @@
 //! The facade against the sandbox: all three ways to authenticate, and what goes wrong on the way.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 use std::time::Duration;
 

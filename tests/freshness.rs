@@ -1,13 +1,5 @@
 //! What is pinned is what the build script generates, and `regen` notices and repairs whatever differs.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 
@@ -30,6 +22,7 @@ fn this_build_uses_what_the_build_script_generated() {
 }
 
 #[test]
+#[ignore = "compiles what cargo run needs"]
 fn cargo_run_uses_what_the_build_script_generated() {
     let run = ["run", "--quiet", "--message-format", "json", "--", "--version"];
     let messages = output_of(cargo(Path::new(".")).args(run));

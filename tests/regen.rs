@@ -1,14 +1,10 @@
 //! `cargo xtask regen` as a maintainer runs it: what its report says of each kind of change, what it refuses, and that
 //! neither a refusal nor a kill leaves anything half done.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+//!
+//! Most tests start a program in place of the compiler: [`Workspace::xtask`] one that finds no errors. The compiler itself has
+//! [`Workspace::compiling`].
+#![cfg(test)]
+#![cfg(unix)]
 
 mod support;
 
@@ -22,6 +18,7 @@ use std::{
 };
 
 use access_tokens_codegen::{Outcome, Xtask};
+use serde_json::json;
 
 use support::work_tree::{commit, git, target_of_copies};
 
@@ -93,6 +90,7 @@ fn edited((name, module, from, to): &Case) -> String {
     }
 }
 
+/// The errors of the compiler are those of the snapshot; [`the_compiler_says_what_each_report_has_of_it`] asks the compiler.
 #[test]
 fn each_change_has_its_report_and_what_is_refused_changes_nothing() {
     let workspace = Workspace::new("changes");
@@ -100,12 +98,14 @@ fn each_change_has_its_report_and_what_is_refused_changes_nothing() {
         let (name, module, ..) = case;
         let new = edited(case);
         let from = workspace.incoming(&new);
+        let compiler = workspace.program("cargo", &as_the_compiler_said(name));
+        let run = |arguments: &[&str]| workspace.run_with(workspace.xtask().cargo(&compiler), arguments);
 
-        let tried = workspace.run(&["regen", module, "--from", &from, "--dry-run"]);
+        let tried = run(&["regen", module, "--from", &from, "--dry-run"]);
         assert_eq!(workspace.changed(), [""; 0], "{name}: --dry-run writes nothing");
         insta::assert_snapshot!(*name, report(&tried));
 
-        let done = workspace.run(&["regen", module, "--from", &from]);
+        let done = run(&["regen", module, "--from", &from]);
         assert_eq!((done.exit_code, &done.complained), (tried.exit_code, &tried.complained), "{name}");
         if done.exit_code != 0 {
             assert_eq!(done.said, tried.said, "{name}");
@@ -125,6 +125,39 @@ fn each_change_has_its_report_and_what_is_refused_changes_nothing() {
         let check = workspace.run(&["regen", "--check"]);
         assert_eq!(check.exit_code, 0, "{name}: {}", check.complained);
         workspace.restore();
+    }
+}
+
+/// A program that repeats the compiler's errors of a case's snapshot.
+fn as_the_compiler_said(name: &str) -> String {
+    let snapshot = fs::read_to_string(format!("tests/snapshots/regen__{name}.snap")).unwrap_or_default();
+    let places = snapshot.lines().filter_map(|line| line.trim_start().strip_suffix(": ERROR"));
+    let message = |place: &str| {
+        let span = json!({"is_primary": true, "file_name": place, "line_start": 1});
+        let message = json!({"level": "error", "code": {"code": "E0"}, "message": "as it said", "spans": [span]});
+        format!("echo '{}'\n", json!({"reason": "compiler-message", "message": message}))
+    };
+    places.map(message).collect()
+}
+
+/// Of a change that breaks nothing, and of one that breaks the facade.
+#[test]
+fn the_compiler_says_what_two_reports_have_of_it() {
+    compile_each(Workspace::new("two-compiled"), &["response_member_added", "response_member_retyped"]);
+}
+
+#[test]
+#[ignore = "compiles thirty times"]
+fn the_compiler_says_what_each_report_has_of_it() {
+    let names: Vec<_> = CASES.iter().map(|(name, ..)| *name).collect();
+    compile_each(Workspace::new("compiled"), &names);
+}
+
+fn compile_each(workspace: Workspace, names: &[&str]) {
+    for case in CASES.iter().filter(|(name, ..)| names.contains(name)) {
+        let from = workspace.incoming(&edited(case));
+        let tried = workspace.run_with(workspace.compiling(), &["regen", case.1, "--from", &from, "--dry-run"]);
+        insta::assert_snapshot!(case.0, report(&tried));
     }
 }
 
@@ -164,19 +197,14 @@ fn wire(outcome: &Outcome) -> String {
 }
 
 /// It is asked twice, with nothing that could lead it elsewhere, and no answer of it is taken for another.
-#[cfg(unix)]
 #[test]
 fn each_answer_of_oasdiff_is_told_for_what_it_is() {
-    use std::os::unix::fs::PermissionsExt;
-
     const BROKEN: &str = r#"[{"id": "a", "level": 2, "text": "a `x` was removed", "operation": "GET", "path": "/a"}]"#;
     const OTHER: &str = r#"[{"id": "b", "level": 1, "text": "b \u001b[31mcame"}]"#;
     let workspace = Workspace::new("asked");
-    let program = workspace.root.join("target/program");
     let from = workspace.incoming(&edited(&CASES[1]));
     let run = |script: &str| {
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let program = workspace.program("oasdiff", script);
         wire(&workspace.xtask().oasdiff(&program).run(&["regen", "onence", "--from", &from, "--dry-run"]))
     };
     // (merged, not merged, what the report says)
@@ -218,7 +246,7 @@ fn each_answer_of_oasdiff_is_told_for_what_it_is() {
     }
     let file = workspace.root.join("target/asked");
     let script = format!("echo \"$*\" >> {0}; ls -A >> {0}; env | grep -c ^OASDIFF_ >> {0}; echo []", file.display());
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let program = workspace.program("oasdiff", &script);
     let mut child = workspace.command(&["regen", "onence", "--from", &from, "--dry-run"]);
     child.env("REGEN_OASDIFF", &program).env("OASDIFF_CONFIG", "elsewhere");
     assert!(child.status().unwrap().success());
@@ -416,15 +444,15 @@ fn a_report_for_a_pull_request_is_markdown() {
 #[test]
 fn an_edit_while_it_runs_is_not_lost() {
     let Some(workspace) = Workspace::committed("edited") else { return };
-    let _ = fs::remove_dir_all(workspace.root.join("target/regen"));
     let from = workspace.incoming(&edited(CASES.iter().find(|(name, ..)| *name == "operation_added").unwrap()));
-    let child = workspace.start(&["regen", "worldline", "--from", &from, "--allow-dirty"]);
+    let compiler = SlowCompiler::new(&workspace);
+    let child = compiler.runs(&["regen", "worldline", "--from", &from, "--allow-dirty"]);
     let mut child = Killed(child);
-    let pinned = workspace.root.join("target/regen/workspace/crates/access-tokens-raw/generated/worldline.rs");
-    wait_until(&mut child.0, || fs::read_to_string(&pinned).is_ok_and(|code| code.contains("get_realm")));
+    wait_until(&mut child.0, || compiler.is_running());
     let readme = workspace.root.join("specs/README.md");
     let edit = fs::read_to_string(&readme).unwrap() + "\nA paragraph.\n";
     fs::write(&readme, &edit).unwrap();
+    compiler.end();
     assert!(!child.0.wait().unwrap().success());
     assert_eq!(fs::read_to_string(&readme).unwrap(), edit);
     assert_eq!(workspace.changed(), ["specs/README.md"]);
@@ -450,7 +478,6 @@ fn what_cant_be_written_leaves_nothing_behind() {
 }
 
 /// Links, pipes, things that were files and are folders now.
-#[cfg(unix)]
 #[test]
 fn odd_things_in_the_work_tree_are_let_be() {
     let workspace = Workspace::new("odd");
@@ -499,7 +526,7 @@ fn a_specification_that_goes_is_in_the_report() {
     for file in ["specs/worldline.openapi.yaml", "specs/worldline.overlay.yaml"] {
         fs::remove_file(workspace.root.join(file)).unwrap();
     }
-    let outcome = workspace.run(&["regen"]);
+    let outcome = workspace.run_with(workspace.compiling(), &["regen"]);
     // Without git nothing says that it was there.
     if workspace.root.join(".git").exists() {
         assert!(outcome.said.starts_with("specs/worldline.openapi.yaml: removed, was 2.1.1\n"), "{}", outcome.said);
@@ -602,14 +629,12 @@ fn a_kill_before_it_writes_leaves_everything_as_it_was() {
         assert!(!stage.join("written.json").exists(), "{moment}: nothing was written yet");
         workspace.assert_clean(moment);
     }
-    // In the compiler's time.
-    let mut child = workspace.start(&["regen", "worldline", "--from", &from]);
-    let pinned = stage.join("workspace/crates/access-tokens-raw/generated/worldline.rs");
-    wait_until(&mut child, || fs::read_to_string(&pinned).is_ok_and(|code| code.contains("get_realm")));
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(child.try_wait().unwrap().is_none(), "the compiler takes longer");
+    let compiler = SlowCompiler::new(&workspace);
+    let mut child = compiler.runs(&["regen", "worldline", "--from", &from]);
+    wait_until(&mut child, || compiler.is_running());
     child.kill().unwrap();
     child.wait().unwrap();
+    compiler.end();
     assert!(!stage.join("written.json").exists(), "nothing was written yet");
     workspace.assert_clean("compiling");
 
@@ -666,7 +691,8 @@ fn child() {
     let arguments = std::env::var("REGEN_ARGUMENTS").unwrap();
     let arguments: Vec<_> = arguments.lines().collect();
     let oasdiff = std::env::var_os("REGEN_OASDIFF").unwrap_or_else(|| "none".into());
-    let outcome = xtask(Path::new(&root)).oasdiff(oasdiff).run(&arguments);
+    let cargo = std::env::var_os("REGEN_CARGO").unwrap_or_else(|| FINDS_NO_ERRORS.into());
+    let outcome = xtask(Path::new(&root)).cargo(cargo).oasdiff(oasdiff).run(&arguments);
     assert_eq!(outcome.exit_code, 0, "{}", outcome.complained);
 }
 
@@ -800,16 +826,37 @@ impl Workspace {
         path.display().to_string()
     }
 
+    /// A shell script as a program. Another process writes it: one that a test starts meanwhile could hold it open for writing,
+    /// and what is open for writing can't be started.
+    fn program(&self, name: &str, script: &str) -> PathBuf {
+        let program = self.root.join("target").join(name);
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "cat > \"$0\" && chmod +x \"$0\""]).arg(&program).stdin(Stdio::piped());
+        let mut writer = writer.spawn().unwrap();
+        writer.stdin.take().unwrap().write_all(format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
+        assert!(writer.wait().unwrap().success());
+        program
+    }
+
     fn xtask(&self) -> Xtask {
         xtask(&self.root)
     }
 
-    /// Without git there is nothing to go back to, and it must be asked for.
+    fn compiling(&self) -> Xtask {
+        self.xtask().cargo(env!("CARGO")).target(target_of_copies())
+    }
+
     fn run(&self, arguments: &[&str]) -> Outcome {
+        self.run_with(self.xtask(), arguments)
+    }
+
+    /// Without git there is nothing to go back to, and it must be asked for.
+    fn run_with(&self, xtask: Xtask, arguments: &[&str]) -> Outcome {
         let allow = "--allow-dirty";
         let needed = !self.root.join(".git").exists() && !["--check", allow].iter().any(|one| arguments.contains(one));
         let allow: &[_] = if needed { &[allow] } else { &[] };
-        self.xtask().run(&[arguments, allow].concat())
+        xtask.run(&[arguments, allow].concat())
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
@@ -824,8 +871,40 @@ impl Workspace {
     }
 }
 
+/// In place of the compiler.
+const FINDS_NO_ERRORS: &str = "true";
+
 fn xtask(root: &Path) -> Xtask {
-    Xtask::new(root).target(target_of_copies()).today("2026-01-02").oasdiff("none")
+    let target = root.join("target/compiled");
+    Xtask::new(root).target(target).today("2026-01-02").cargo(FINDS_NO_ERRORS).oasdiff("none")
+}
+
+/// A compiler that runs for as long as a test wants.
+struct SlowCompiler<'a> {
+    workspace: &'a Workspace,
+    program: PathBuf,
+    running: PathBuf,
+}
+
+impl<'a> SlowCompiler<'a> {
+    fn new(workspace: &'a Workspace) -> Self {
+        let running = workspace.root.join("target/running");
+        let _ = fs::remove_file(&running);
+        let script = format!("echo > '{0}'; while [ -e '{0}' ]; do sleep 0.02; done", running.display());
+        Self { program: workspace.program("slow", &script), workspace, running }
+    }
+
+    fn runs(&self, arguments: &[&str]) -> Child {
+        self.workspace.command(arguments).env("REGEN_CARGO", &self.program).spawn().unwrap()
+    }
+
+    fn is_running(&self) -> bool {
+        self.running.exists()
+    }
+
+    fn end(&self) {
+        fs::remove_file(&self.running).unwrap();
+    }
 }
 
 /// The files that make the workspace, but for what is built and git's own.

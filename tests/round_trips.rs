@@ -1,14 +1,6 @@
 //! What a schema allows, the generated type reads and writes again, and nothing of it is lost: for each schema of our APIs, and of
 //! some that look like others', documents made by chance, which a validator has taken.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 
@@ -40,11 +32,12 @@ const DOCUMENTS: usize = 1000;
 const DEPTH: usize = 4;
 
 #[test]
-fn what_a_schema_allows_is_read_and_written_again_whole() {
-    let workspace = Path::new(env!("CARGO_TARGET_TMPDIR")).join("round-trips");
-    if let Err(why) = copy_work_tree(&workspace) {
-        return skipped(&why);
-    }
+fn a_schema_that_loses_something_is_refused() {
+    specifications();
+}
+
+/// All specifications, and the fixtures that preflight lets pass.
+fn specifications() -> tempfile::TempDir {
     // One by one, since some are refused; and then together.
     let all = tempfile::tempdir().unwrap();
     let mut refused = String::new();
@@ -64,7 +57,17 @@ fn what_a_schema_allows_is_read_and_written_again_whole() {
         let path = entry.unwrap().path();
         fs::copy(&path, all.path().join(path.file_name().unwrap())).unwrap();
     }
-    let generated = generate(all.path()).unwrap();
+    all
+}
+
+#[test]
+#[ignore = "compiles a program, and sends it a thousand documents of each schema"]
+fn what_a_schema_allows_is_read_and_written_again_whole() {
+    let workspace = Path::new(env!("CARGO_TARGET_TMPDIR")).join("round-trips");
+    if let Err(why) = copy_work_tree(&workspace) {
+        return skipped(&why);
+    }
+    let generated = generate(specifications().path()).unwrap();
     let mut types = BTreeMap::new();
     for (name, code) in &generated.files {
         fs::write(workspace.join("crates/access-tokens-raw/generated").join(name), code).unwrap();
@@ -225,7 +228,7 @@ impl Schema<'_> {
 
     fn resolved<'s>(&'s self, mut schema: &'s Value) -> &'s Value {
         while let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            schema = self.document.pointer(&reference[1..]).unwrap();
+            schema = self.document.pointer(reference.trim_start_matches('#')).unwrap();
         }
         schema
     }

@@ -1,12 +1,5 @@
 //! TLS, client certificates, proxies and time-outs, against a TLS server with a certificate authority of its own.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,18 +1,10 @@
 //! What a specification says to people is data: whatever stands in its titles, summaries and descriptions, what is generated
 //! compiles, none of it runs, and rustdoc has nothing to say about it.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 mod support;
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use access_tokens_codegen::generate;
 use proptest::{
@@ -200,13 +192,12 @@ fn says_by_chance() -> Value {
 }
 
 #[test]
-fn no_text_of_a_specification_runs_breaks_the_build_or_disturbs_rustdoc() {
-    let workspace = Path::new(env!("CARGO_TARGET_TMPDIR")).join("words");
-    if let Err(why) = copy_work_tree(&workspace) {
-        return skipped(&why);
-    }
-    let ran = workspace.with_file_name("words-ran");
-    let _ = fs::remove_file(&ran);
+fn no_text_of_a_specification_becomes_markup() {
+    generated(Path::new("ran"));
+}
+
+/// The files of an API that says each text, and of one that says texts made by chance; `ran` is what their code would write.
+fn generated(ran: &Path) -> BTreeMap<String, String> {
     let specs = tempfile::tempdir().unwrap();
     for (name, text) in HOSTILE {
         let api = says(&text.replace("RAN", ran.to_str().unwrap()));
@@ -223,6 +214,19 @@ fn no_text_of_a_specification_runs_breaks_the_build_or_disturbs_rustdoc() {
     };
     let docs: String = HOSTILE.iter().map(docs).collect();
     insta::assert_snapshot!("docs", docs.replace(ran.to_str().unwrap(), "RAN"));
+    files
+}
+
+#[test]
+#[ignore = "documents a crate three times"]
+fn no_text_of_a_specification_runs_breaks_the_build_or_disturbs_rustdoc() {
+    let workspace = Path::new(env!("CARGO_TARGET_TMPDIR")).join("words");
+    if let Err(why) = copy_work_tree(&workspace) {
+        return skipped(&why);
+    }
+    let ran = workspace.with_file_name("words-ran");
+    let _ = fs::remove_file(&ran);
+    let files = generated(&ran);
     for (name, code) in files {
         fs::write(workspace.join("crates/access-tokens-raw/generated").join(name), code).unwrap();
     }

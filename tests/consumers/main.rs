@@ -3,15 +3,7 @@
 //! each feature alone, and the Rust that `Cargo.toml` states.
 //!
 //! What takes minutes or fetches from the network is ignored by plain `cargo test`; `.ci/run` runs it.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -82,14 +74,14 @@ fn there_is_one_minimal_rust_version_and_it_is_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_minimal_consumer_builds_from_git() {
-    build_from_git(&ALL[..1]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
-async fn the_other_consumers_build_from_git() {
-    build_from_git(&ALL[1..]).await;
+async fn all_consumers_build_from_git() {
+    let Some(repository) = repository() else { return };
+    for consumer in &ALL {
+        let service = consumer.put_into(&temporary("git"), &by_git(repository));
+        consumer.build("by git", &mut cargo(&service));
+        consumer.check(&service, target()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,15 +164,6 @@ fn what_ships_and_all_consumers_compile_with_the_minimal_rust_version() {
         println!("{}, with Rust {version}: {:.0?}", consumer.name, begun.elapsed());
     }
     remove([folder, target]);
-}
-
-async fn build_from_git(consumers: &[Consumer]) {
-    let Some(repository) = repository() else { return };
-    for consumer in consumers {
-        let service = consumer.put_into(&temporary("git"), &by_git(repository));
-        consumer.build("by git", &mut cargo(&service));
-        consumer.check(&service, target()).await;
-    }
 }
 
 impl Consumer {

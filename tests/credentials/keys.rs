@@ -87,7 +87,7 @@ impl Kind {
         for form in FORMS.iter().chain(self.forms) {
             let key = folder.join(format!("{}.{form}", self.name));
             // A bank that delivers one in DER delivers the other so too.
-            let certificate = folder.join(self.certificate()).with_extension(&form[form.len() - 3..]);
+            let certificate = folder.join(self.certificate()).with_extension(form.split_at(form.len() - 3).1);
             let bytes = |path: &Path| std::fs::read(path).unwrap();
             let both = if form.ends_with("p12") {
                 [Identity::new(bytes(&key), None, Some(PASSPHRASE)), Identity::read(&key, None, Some(PASSPHRASE))]

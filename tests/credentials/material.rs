@@ -373,7 +373,7 @@ fn a_section_that_is_broken_is_refused_by_its_place_and_never_skipped() {
             [Identity::new(&damaged, Some(chain().as_ref()), None), Identity::new(&key, Some(damaged.as_ref()), None)]
                 .map(Result::unwrap_err)
         {
-            assert!(!format!("{error} {error:?}").contains(&secret[..12]), "{error}");
+            assert!(!format!("{error} {error:?}").contains(secret.get(..12).unwrap()), "{error}");
         }
     }
     let two = [fixture("p384.pkcs8.pem"), fixture("p256.pkcs8.pem")].concat();
@@ -534,7 +534,7 @@ fn a_passphrase_with_what_nobody_sees_is_refused_before_it_is_tried() {
 fn command(message: &str) -> &str {
     let from =
         ["openssl ", "keytool ", "ssh-keygen "].iter().filter_map(|program| message.find(program)).min().unwrap();
-    message[from..].split([',', ';']).next().unwrap()
+    message.split_at(from).1.split([',', ';']).next().unwrap()
 }
 
 /// Runs it on the content, and returns what it makes.

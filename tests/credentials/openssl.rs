@@ -76,7 +76,7 @@ pub(crate) fn verifies(folder: &Path, algorithm: &str, public_key: &[u8], jwt: &
         openssl.args(["pkeyutl", "-verify", "-rawin", "-pubin", "-inkey"]).arg(key).arg("-in").arg(message);
         openssl.arg("-sigfile").arg(signature);
     } else {
-        openssl.args(["dgst", &format!("-sha{}", &algorithm[2..]), "-verify"]).arg(key);
+        openssl.args(["dgst", &format!("-sha{}", algorithm.split_at(2).1), "-verify"]).arg(key);
         if algorithm.starts_with("PS") {
             // RFC 7518 section 3.5: the salt is as long as the digest.
             openssl.args(["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"]);

@@ -145,7 +145,8 @@ fn next_at(obstacle: Obstacle, source: &Source) -> String {
 /// What goes to stderr, until that is dropped. A thread of its own writes it: whoever was to read it may have gone, or not read,
 /// and neither may hold a command up or change what comes of it. The exit code tells all the same.
 pub(crate) fn write_on_a_thread() -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default().finish(stderr());
+    // A queue of 128,000 lines, as it is otherwise, takes longer to make than a command to run.
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(1024).finish(stderr());
     // Set once, in `main`.
     let _ = WRITER.set(writer);
     guard

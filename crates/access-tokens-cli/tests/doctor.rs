@@ -1,11 +1,5 @@
 //! `access-tokens doctor` against the sandbox, each step made to fail in turn.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "../../access-tokens-redis/tests/support/mod.rs"]
 mod redis;

@@ -1,11 +1,5 @@
 //! Settings are read in one place: nothing else in the facade, the configuration and the command line reads a file or a variable.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use std::{
     fs,

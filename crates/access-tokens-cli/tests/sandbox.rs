@@ -1,12 +1,6 @@
 //! `access-tokens sandbox` as people run it: what it prints, what it leaves behind, and many clients at once.
 #![cfg(unix)]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 use std::{
     fs,

@@ -1,11 +1,5 @@
 //! `access-tokens get` with a source that shares its tokens, against a real store.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "../../access-tokens-redis/tests/support/mod.rs"]
 mod redis;

@@ -49,6 +49,7 @@ pub struct Xtask {
     root: PathBuf,
     target: PathBuf,
     today: String,
+    cargo: PathBuf,
     oasdiff: PathBuf,
     styled: bool,
     progress: fn(&str),
@@ -120,6 +121,7 @@ impl Xtask {
             root: root.to_owned(),
             target: root.join(stage::TARGET),
             today: provenance::today(),
+            cargo: std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into(),
             oasdiff: "oasdiff".into(),
             styled: false,
             progress: |_| {},
@@ -136,6 +138,12 @@ impl Xtask {
     #[must_use]
     pub fn today(self, today: impl Into<String>) -> Self {
         Self { today: today.into(), ..self }
+    }
+
+    /// The program that compiles, where it isn't the cargo that started this.
+    #[must_use]
+    pub fn cargo(self, program: impl Into<PathBuf>) -> Self {
+        Self { cargo: program.into(), ..self }
     }
 
     /// The program `oasdiff`, where it isn't the one on the path.
@@ -283,7 +291,7 @@ impl Xtask {
         let target = std::path::absolute(&self.target).map_err(|e| Error::io(&self.target, e))?;
         if !same_code(&stage)? {
             (self.progress)("compiling the raw clients and the facade");
-            let errors = compile::check(&workspace, &target)?;
+            let errors = compile::check(&workspace, &target, &self.cargo)?;
             if !errors.raw.is_empty() {
                 let reason = format!("wrote Rust that doesn't compile:\n  {}", errors.raw.join("\n  "));
                 return Err(Error::Generator { file: files::PINNED.to_owned(), reason });

@@ -1,13 +1,5 @@
 //! The list of what changed between two documents: nothing is left out of it, and nothing is in it that didn't change.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 use std::{cmp::Reverse, fs};
 

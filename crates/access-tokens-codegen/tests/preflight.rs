@@ -1,14 +1,6 @@
 //! What preflight says to specs that the generator can't use: each is in `tests/hostile/`, with what the generator makes
 //! of it without preflight in its first line, and has its message in a snapshot.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+#![cfg(test)]
 
 use std::{fs, panic::catch_unwind, path::PathBuf};
 

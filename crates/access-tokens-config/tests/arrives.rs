@@ -1,11 +1,5 @@
 //! Every setting, with another value than its default, at what it is for: the transport, the client, its requests, the cache.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

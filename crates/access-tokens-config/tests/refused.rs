@@ -1,13 +1,6 @@
 //! What is wrong with more than one value: keys nobody knows, settings that exclude or need each other, files that aren't what
 //! they are to be.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

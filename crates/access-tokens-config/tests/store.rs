@@ -1,11 +1,5 @@
 //! Every setting of the store, with another value than its default, at what it is for; and its keys, when they change.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "../../access-tokens-redis/tests/support/mod.rs"]
 mod redis;

@@ -1,11 +1,5 @@
 //! From a configuration to tokens of the sandbox, and what is said of secrets, keys and certificates that aren't right.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

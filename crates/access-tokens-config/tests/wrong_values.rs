@@ -1,11 +1,5 @@
 //! Every setting of the schema, with wrong values of it: in TOML, in JSON, in the environment, and to the schema itself.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod support;
 

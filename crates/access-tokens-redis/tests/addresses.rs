@@ -1,6 +1,6 @@
 //! A host whose name has several addresses. The name is in a file of hosts that only this test sees, in a mount namespace of its
 //! own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 #![cfg(target_os = "linux")]
 
 mod support;

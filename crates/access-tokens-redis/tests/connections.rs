@@ -1,5 +1,5 @@
 //! Connections that break, hang, or belong to a runtime that is gone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 
 mod support;
 

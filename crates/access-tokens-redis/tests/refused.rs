@@ -1,5 +1,5 @@
 //! What a server refuses, and what is said of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 
 mod support;
 

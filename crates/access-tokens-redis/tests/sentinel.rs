@@ -1,5 +1,5 @@
 //! A master and a replica behind sentinels.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What a builder refuses, and what is shown of a store: both without a server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 
 use access_tokens::{ErrorKind, Identity};
 use access_tokens_redis::{RedisStore, RedisStoreBuilder};

@@ -1,5 +1,5 @@
 //! TLS, with an authority of our own, with client certificates, and without trust.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! A server that can be read and refuses to be written, from the middle of an exchange on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(test)]
 
 mod support;
 

@@ -1,11 +1,6 @@
 //! A set of caches for many tenants.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
+#![cfg(test)]
 
 use std::time::Duration;
 

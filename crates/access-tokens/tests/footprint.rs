@@ -1,13 +1,6 @@
 //! What a cache costs: allocations, memory over a month, threads. In a process of its own, since all of it is counted.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
+#![cfg(test)]
 use std::{
     cell::Cell,
     future::Future,

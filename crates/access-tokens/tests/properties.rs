@@ -1,12 +1,6 @@
 //! Random servers and random callers in virtual time, and what must hold whatever they do.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
+#![cfg(test)]
 
 mod support;
 

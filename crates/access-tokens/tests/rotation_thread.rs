@@ -1,6 +1,6 @@
 //! The thread that looks at files; alone in its process, since all endpoints share it.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use std::{fs, thread::sleep, time::Duration};
 

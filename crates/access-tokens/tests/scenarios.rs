@@ -1,12 +1,7 @@
 //! The four situations that tell whether a cache is right, in virtual time: 8 callers in a loop against a server with 50 ms
 //! latency. The bench crate runs the same in real time, beside other libraries.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
+#![cfg(test)]
 
 mod support;
 

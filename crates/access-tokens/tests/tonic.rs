@@ -1,11 +1,5 @@
 //! gRPC through the tower layer, as `examples/tonic.rs` has it.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[allow(dead_code, reason = "its main")]
 #[path = "../examples/tonic.rs"]

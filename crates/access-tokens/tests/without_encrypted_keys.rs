@@ -1,6 +1,6 @@
 //! What an encrypted key gets where the feature `encrypted-keys` is off.
 #![cfg(not(feature = "encrypted-keys"))]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(test)]
 
 use std::path::Path;
 

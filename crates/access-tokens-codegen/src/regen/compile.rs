@@ -20,7 +20,7 @@ pub(crate) struct Errors {
 /// Cargo tells packages apart by their place within the workspace. In a target folder that two copies of it share, what was
 /// compiled of one passes for the other's, if only it is newer than the other's files. So `target` is no other command's, one
 /// run at a time has it, and what it compiles is newer than all before.
-pub(crate) fn check(root: &Path, target: &Path) -> Result<Errors, Error> {
+pub(crate) fn check(root: &Path, target: &Path, cargo: &Path) -> Result<Errors, Error> {
     let lock = target.join("lock");
     fs::create_dir_all(target).map_err(|e| Error::io(target, e))?;
     let locked = fs::File::create(&lock).and_then(|lock| fs4::FileExt::lock(&lock).map(|()| lock));
@@ -31,9 +31,10 @@ pub(crate) fn check(root: &Path, target: &Path) -> Result<Errors, Error> {
         let touched = fs::File::options().append(true).open(&path);
         touched.and_then(|file| file.set_modified(SystemTime::now())).map_err(|e| Error::io(&path, e))?;
     }
-    let mut cargo = cargo(root, target);
-    cargo.args(["check", "--locked", "--package", "access-tokens", "--all-features", "--message-format", "json"]);
-    let output = cargo.output().map_err(|e| Error::io(Path::new("cargo"), e))?;
+    let mut check = Command::new(cargo);
+    check.current_dir(root).env("CARGO_TARGET_DIR", target);
+    check.args(["check", "--locked", "--package", "access-tokens", "--all-features", "--message-format", "json"]);
+    let output = check.output().map_err(|e| Error::io(cargo, e))?;
     let mut errors = Errors::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
@@ -69,10 +70,4 @@ fn place(message: &Value) -> Option<String> {
         None => file.to_owned(),
     };
     Some(format!("{file}:{}", span.get("line_start")?))
-}
-
-fn cargo(root: &Path, target: &Path) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).env("CARGO_TARGET_DIR", target);
-    cargo
 }

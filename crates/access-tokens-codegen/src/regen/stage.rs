@@ -5,7 +5,7 @@
 //! next run takes both for clean: so it can be run again, and ends the same.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     process::Command,
@@ -13,7 +13,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::files::{A_FOLDER, Change, contents, read};
+use super::files::{A_FOLDER, Change, PINNED, SNAPSHOTS, contents, read};
 use crate::Error;
 
 /// Relative to the workspace.
@@ -24,6 +24,8 @@ pub(crate) const TARGET: &str = "target/regen/target";
 /// What the raw clients and the facade are made of, and every generated file.
 const COPIED: [&str; 8] =
     ["Cargo.lock", "Cargo.toml", "README.md", "build.rs", "crates", "specs", "tests/snapshots", "xtask"];
+/// What is compared with the last commit, and every generated file.
+const COMPARED: [&str; 4] = ["README.md", PINNED, "specs", SNAPSHOTS];
 /// What earlier runs put in place: paths with their SHA-256. It isn't lost if it is overwritten.
 const WRITTEN: &str = "written.json";
 
@@ -52,9 +54,8 @@ impl Stage {
         let folder = fs::canonicalize(&folder).map_err(|e| Error::io(&folder, e))?;
         let committed = checkout(root, &folder).map_err(|e| Error::io(&folder, e))?;
         let stage = Self { root: root.to_owned(), folder, committed, _lock: lock };
-        for folder in [stage.workspace(), stage.empty()] {
-            remove(&folder).and_then(|()| fs::create_dir(&folder)).map_err(|e| Error::io(&folder, e))?;
-        }
+        let empty = stage.empty();
+        remove(&empty).and_then(|()| fs::create_dir(&empty)).map_err(|e| Error::io(&empty, e))?;
         for name in COPIED {
             copy(&root.join(name), &stage.workspace().join(name))?;
         }
@@ -190,35 +191,48 @@ fn checkout(root: &Path, folder: &Path) -> io::Result<Result<PathBuf, String>> {
         // The workspace may be a folder of a larger repository.
         let tree = format!("HEAD:{}", git(root, &["rev-parse", "--show-prefix"], &[])?);
         git(root, &["read-tree", &tree], &[])?;
-        git(
-            &to,
-            &["checkout-index", "--all", "--quiet"],
-            &[("GIT_DIR", Path::new(&repository)), ("GIT_WORK_TREE", &to)],
-        )
+        let environment = [("GIT_DIR", Path::new(&repository)), ("GIT_WORK_TREE", &to)];
+        let files = git(&to, &[&["ls-files", "-z", "--"], &COMPARED[..]].concat(), &environment)?;
+        let files: Vec<_> = files.split_terminator('\0').collect();
+        git(&to, &[&["checkout-index", "--quiet", "--"], &files[..]].concat(), &environment)
     };
     Ok(checked_out().map(|_| to.clone()))
 }
 
-/// Copies a file, or a folder but for what is built, git's own, and what is neither file nor folder.
+/// Copies a file, or a folder but for what is built, git's own, and what is neither file nor folder. Replaces what differs from an
+/// earlier copy, and leaves what is the same.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let failed = |e| Error::io(from, e);
     // A link to a folder may lead in a circle; one to a file is as good as the file.
     match fs::symlink_metadata(from) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => remove(to).map_err(failed)?,
         Err(e) => return Err(failed(e)),
         Ok(metadata) if metadata.is_dir() => {
-            fs::create_dir_all(to).map_err(failed)?;
-            for entry in fs::read_dir(from).map_err(failed)? {
-                let name = entry.map_err(failed)?.file_name();
-                if name != "target" && name != ".git" {
-                    copy(&from.join(&name), &to.join(&name))?;
+            if !to.is_dir() {
+                remove(to).and_then(|()| fs::create_dir_all(to)).map_err(failed)?;
+            }
+            let names = |folder: &Path| -> Result<BTreeSet<_>, Error> {
+                let entries = fs::read_dir(folder).map_err(failed)?;
+                entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(failed)).collect()
+            };
+            let mut copied = names(from)?;
+            copied.retain(|name| name != "target" && name != ".git");
+            for name in names(to)?.union(&copied) {
+                if copied.contains(name) {
+                    copy(&from.join(name), &to.join(name))?;
+                } else {
+                    remove(&to.join(name)).map_err(failed)?;
                 }
             }
         }
         Ok(_) if fs::metadata(from).is_ok_and(|metadata| metadata.is_file()) => {
-            fs::create_dir_all(to.parent().unwrap_or(to)).and_then(|()| fs::copy(from, to)).map_err(failed)?;
+            let new = fs::read(from).map_err(failed)?;
+            if fs::read(to).ok().as_ref() != Some(&new) {
+                fs::create_dir_all(to.parent().unwrap_or(to)).and_then(|()| remove(to)).map_err(failed)?;
+                fs::write(to, new).map_err(failed)?;
+            }
         }
-        Ok(_) => {}
+        Ok(_) => remove(to).map_err(failed)?,
     }
     Ok(())
 }

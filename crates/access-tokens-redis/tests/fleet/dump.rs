@@ -69,7 +69,9 @@ async fn a_dump_of_redis_and_all_that_is_sent_there_hold_no_client_secret_or_tok
     let mut planted = [USERNAME, PASSWORD, CLIENT_ID, CLIENT_SECRET, USER_ID, "planted"].map(str::to_owned).to_vec();
     planted.push(format!("{USERNAME}:{PASSWORD}"));
     // Any part of a token.
-    planted.extend(tokens.iter().flat_map(|token| [&token[..20], &token[token.len() / 2..][..20]].map(str::to_owned)));
+    planted.extend(
+        tokens.iter().flat_map(|token| [0, token.len() / 2].map(|from| token.get(from..from + 20).unwrap().to_owned())),
+    );
     let wanted: Vec<_> = planted.iter().flat_map(|planted| spellings(planted.as_bytes())).collect();
     let (mut bytes, mut found) = (0, Vec::new());
     for dump in &dumps {

@@ -1,6 +1,5 @@
 //! Real servers, started on loopback for one test each. Other crates' tests have this file by `#[path]`; it needs no more than
 //! `tempfile`, and knows no Redis client.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(dead_code, unreachable_pub)]
 
 use std::{

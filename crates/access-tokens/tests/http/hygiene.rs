@@ -45,7 +45,7 @@ async fn no_log_line_holds_the_token() {
         assert!(told.contains("DEBUG") && told.contains(&port) && !told.contains("planted"), "{name}: {told}");
         assert!(secrets.len() == 2 && secrets[0] != secrets[1], "{name}");
         for secret in secrets {
-            assert!(!log.contains(&secret) && !log.contains(&secret[..100]), "{name} logs a token");
+            assert!(!log.contains(&secret) && !log.contains(secret.get(..100).unwrap()), "{name} logs a token");
         }
     })
     .await;

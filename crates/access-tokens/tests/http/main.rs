@@ -1,12 +1,5 @@
 //! Tokens on requests, over real sockets: what both integrations do, and what each does alone.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 mod clients;
 mod hygiene;

@@ -1,13 +1,7 @@
 //! What a fleet sees of a token that it shares: every instance a cache of its own, with a store handle of its own, in tokio's
 //! paused time.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
+#![cfg(test)]
 
 mod away;
 mod others;

@@ -1,13 +1,6 @@
 //! A token endpoint in tokio's paused time, which knows the true time and judges what callers were given.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
 
 pub(crate) mod store;
 

@@ -1,13 +1,5 @@
 //! A process that is stopped and goes on, as a function's is between two invocations. In virtual time there is more of it in
-//! `cache.rs`; here the signals are real.
-#![cfg(unix)]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test that finds something missing should say so and stop"
-)]
+//! `main.rs`; here the signals are real.
 
 use std::{
     env,
@@ -28,24 +20,31 @@ const MARK: &str = "frozen> ";
 
 #[test]
 fn who_comes_after_it_goes_on_is_told_nothing_of_the_attempt_from_before() {
-    for threads in ["1", "2"] {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "worker_process", "--nocapture", "--test-threads=1"])
-            .env(THREADS, threads)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let mut lines = lines.filter_map(|line| line.split_once(MARK).map(|(_, line)| line.to_owned()));
-        assert_eq!(lines.next().as_deref(), Some("one"), "{threads} threads");
-        assert_eq!(lines.next().as_deref(), Some("refreshing"), "{threads} threads");
-        signal(&child, "-STOP");
-        // Beyond the token's end.
-        thread::sleep(Duration::from_secs(5));
-        signal(&child, "-CONT");
-        assert_eq!(lines.next().as_deref(), Some("two"), "{threads} threads");
-        assert!(child.wait().unwrap().success());
-    }
+    // Most of it is waiting, so both at once.
+    thread::scope(|scope| {
+        for threads in ["1", "2"] {
+            scope.spawn(move || freeze(threads));
+        }
+    });
+}
+
+fn freeze(threads: &str) {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "frozen::worker_process", "--nocapture", "--test-threads=1"])
+        .env(THREADS, threads)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = lines.filter_map(|line| line.split_once(MARK).map(|(_, line)| line.to_owned()));
+    assert_eq!(lines.next().as_deref(), Some("one"), "{threads} threads");
+    assert_eq!(lines.next().as_deref(), Some("refreshing"), "{threads} threads");
+    signal(&child, "-STOP");
+    // Beyond the token's end.
+    thread::sleep(Duration::from_secs(5));
+    signal(&child, "-CONT");
+    assert_eq!(lines.next().as_deref(), Some("two"), "{threads} threads");
+    assert!(child.wait().unwrap().success());
 }
 
 fn signal(child: &Child, signal: &str) {
