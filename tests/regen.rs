@@ -364,9 +364,11 @@ fn what_a_specification_says_has_no_meaning_in_a_report() {
         // What stands between fences of one length is code.
         let mut rest = line;
         while let Some(at) = rest.find('`').filter(|_| !fenced) {
-            let fence = "`".repeat(rest[at..].chars().take_while(|c| *c == '`').count());
-            assert!(!rest[..at].contains(['<', '[', '@']), "{line}");
-            rest = rest[at + fence.len()..].split_once(&fence).unwrap_or_else(|| panic!("{line}")).1;
+            let (before, code) = rest.split_at(at);
+            let fence = "`".repeat(code.chars().take_while(|c| *c == '`').count());
+            assert!(!before.contains(['<', '[', '@']), "{line}");
+            let code = code.strip_prefix(&*fence).unwrap();
+            rest = code.split_once(&fence).unwrap_or_else(|| panic!("{line}")).1;
         }
         assert!(fenced || !rest.contains(['<', '[', '@']) && !line.starts_with("# FAKE"), "{line}");
     }
