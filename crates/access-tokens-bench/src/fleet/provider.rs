@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use access_tokens::{
-    AccessToken, Error, ErrorKind, Exchange, TokenEndpoint, TokenId,
-};
+use access_tokens::{AccessToken, Error, ErrorKind, Exchange, TokenEndpoint, TokenId};
 
 use super::{case::LIFETIME, world::World};
 
