@@ -19,9 +19,9 @@ use crate::{openapi::NAMED, pointer::escape};
 pub struct SpecChange {
     /// JSON pointer (RFC 6901) into the old document; of what was added the last segment is the new document's.
     pub pointer: String,
-    /// What stood there; `None` if it was added.
+    /// The old value; `None` if it was added.
     pub old: Option<Value>,
-    /// What stands there now; `None` if it was removed.
+    /// The new value; `None` if it was removed.
     pub new: Option<Value>,
     /// Whether it is an element of a list.
     pub(super) in_list: bool,

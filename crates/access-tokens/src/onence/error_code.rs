@@ -40,7 +40,7 @@ impl ErrorCode {
     }
 }
 
-/// Whose move a known code is.
+/// Who has to act on a known code.
 pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
     match ErrorCode::known(code)? {
         ErrorCode::BadCredentials | ErrorCode::AuthValidationError => Some(ErrorKind::Credentials),

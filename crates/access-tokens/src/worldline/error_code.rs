@@ -54,7 +54,7 @@ impl ErrorCode {
     }
 }
 
-/// Whose move a known code is.
+/// Who has to act on a known code.
 pub(crate) fn kind_of(code: &str) -> Option<ErrorKind> {
     match ErrorCode::known(code)? {
         ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient | ErrorCode::AccessDenied => {
