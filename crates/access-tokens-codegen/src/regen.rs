@@ -31,7 +31,7 @@ pub use self::{
     files::{Change, Regen},
 };
 use self::{
-    proofs::{Proofs, Taken},
+    proofs::{Proofs, Sources, Taken},
     report::{Format, Report, Wire},
     stage::Stage,
     surface::Difference,
@@ -189,9 +189,6 @@ impl Xtask {
     }
 
     fn refusal(&self, error: &Error, report: &Report) -> String {
-        // The copy is nobody's to edit.
-        let copy = self.root.join(stage::WORKSPACE);
-        let copies = [fs::canonicalize(&copy).unwrap_or_default(), copy].map(|copy| format!("{}/", copy.display()));
         let error = match error {
             // The report has the reasons.
             Error::Overlay { file, misfits } => {
@@ -199,16 +196,16 @@ impl Xtask {
                 let verb = if actions.len() == 1 { "doesn't" } else { "don't" };
                 format!("{} of specs/{file} {verb} fit the file; the quirks above say why", actions.join(", "))
             }
-            error => copies.iter().fold(error.to_string(), |error, copy| error.replace(copy.as_str(), "")),
+            error => error.to_string(),
         };
         let written = match report.written.as_slice() {
             [] => "Nothing was written.".to_owned(),
             written => format!("{} couldn't be put back: run it again.", written.join(", ")),
         };
-        // A path of this machine's is no news to who runs it, and none of anybody else's business.
-        let root = fs::canonicalize(&self.root).unwrap_or_default();
-        let error =
-            [&root, &self.root].iter().fold(error, |error, root| error.replace(&format!("{}/", root.display()), ""));
+        // The copy is nobody's to edit, and where the workspace lies is nobody's business.
+        let folders = [self.root.join(stage::WORKSPACE), self.root.clone()];
+        let folders = folders.into_iter().flat_map(|folder| [fs::canonicalize(&folder).ok(), Some(folder)]).flatten();
+        let error = folders.fold(error, |error, folder| error.replace(&format!("{}/", folder.display()), ""));
         format!("refused: {}\n{written}\n", invisible::written_out(&error))
     }
 
@@ -256,6 +253,7 @@ impl Xtask {
 
         let quirks = ledger::read(&specs)?;
         let regen = Regen::received(&workspace, &self.today, &origins);
+        let sources = Sources::read(&self.root);
         for (spec, (before, _)) in report.specs.iter_mut().zip(&documents) {
             if let Ok(regen) = &regen {
                 spec.client = Some(client_difference(&stage, regen, &spec.module)?);
@@ -266,7 +264,7 @@ impl Xtask {
                 (self.progress)("trying which corrections are still needed");
                 let taken = Taken { specs: &specs, module: &spec.module, before: before.as_ref(), quirks: &quirks };
                 spec.proofs = Proofs::of(&taken)?;
-                let places = |quirk: &String| (quirk.clone(), proofs::places(&self.root, quirk, &quirks));
+                let places = |quirk: &String| (quirk.clone(), sources.places(quirk, &quirks));
                 spec.places = spec.proofs.quirks.keys().map(places).collect();
             }
         }
@@ -275,7 +273,7 @@ impl Xtask {
         };
         let mut gone: BTreeSet<_> = report.specs.iter().zip(&documents).flat_map(gone).collect();
         gone.extend(report.specs.iter().flat_map(|spec| left::methods(spec, |surface| &surface.removed)));
-        report.mentions = proofs::who_mentions(&self.root, &gone);
+        report.mentions = sources.mentions(&gone);
         report.left = report.specs.iter().flat_map(left::of_spec).collect();
         if !report.mentions.is_empty() {
             report.left.push("go through the files that mention what went or moved".to_owned());
@@ -305,8 +303,7 @@ impl Xtask {
         report.left.extend(left::after(report, &workspace, &quirks, origin_untold));
         if arguments.dry_run {
             report.left.insert(0, "run it again without --dry-run, since nothing was written; then".to_owned());
-        }
-        if !arguments.dry_run {
+        } else {
             stage.place(&changes, &mut report.written)?;
         }
         Ok(End::Done)

@@ -123,8 +123,8 @@ impl Proofs {
         let count = fitting.len();
         let mut needless: BTreeSet<_> =
             fitting.into_iter().filter(|quirk| is_same(&BTreeSet::from([quirk.clone()]))).collect();
-        // Each by itself may be made up for by another.
         self.needed = Some(count - needless.len());
+        // Each by itself may be made up for by another.
         if needless.len() > 1 && !is_same(&needless) {
             for quirk in std::mem::take(&mut needless) {
                 self.add(
@@ -183,23 +183,6 @@ fn find(value: &Value, pointer: String, found: &mut dyn FnMut(&str, &Value)) {
     }
 }
 
-/// Where a quirk is written down or handled beside the overlay, and who else uses that: to be looked at.
-pub(super) fn places(root: &Path, quirk: &str, quirks: &[Quirk]) -> Vec<String> {
-    let mut places = Vec::new();
-    for file in sources(root) {
-        let Ok(text) = fs::read_to_string(root.join(&file)) else { continue };
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| mentions(line, quirk)) {
-            let others = quirks.iter().filter(|other| other.id != quirk && mentions(line, &other.id));
-            places.push(also(format!("{}:{}", file.display(), index + 1), others.map(|other| other.id.as_str())));
-        }
-    }
-    for test in quirks.iter().filter(|one| one.id == quirk).flat_map(|quirk| &quirk.tests) {
-        let others = quirks.iter().filter(|other| other.id != quirk && other.tests.contains(test));
-        places.push(also(format!("the test {test}"), others.map(|other| other.id.as_str())));
-    }
-    places
-}
-
 fn also<'a>(place: String, others: impl Iterator<Item = &'a str>) -> String {
     let others: Vec<_> = others.collect();
     if others.is_empty() { place } else { format!("{place} (also mentions {})", others.join(", ")) }
@@ -246,18 +229,6 @@ fn names(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The files of people that mention each of the names.
-pub(super) fn who_mentions(root: &Path, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for file in sources(root).chain(["README.md".into(), "CONTRIBUTING.md".into()]) {
-        let Ok(text) = fs::read_to_string(root.join(&file)) else { continue };
-        for name in names.iter().filter(|name| mentions(&text, name)) {
-            found.entry(name.clone()).or_default().push(file.display().to_string());
-        }
-    }
-    found
-}
-
 /// Whether the text has the name as a whole word.
 fn mentions(text: &str, name: &str) -> bool {
     let in_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
@@ -267,14 +238,51 @@ fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
-/// What people write, in which a name or a quirk may be mentioned.
-fn sources(root: &Path) -> impl Iterator<Item = PathBuf> {
-    let mut found = Vec::new();
-    for folder in ["crates", "docs", "specs", "tests"] {
-        files(root, Path::new(folder), &mut found);
+/// What people write, in which a name or a quirk may be mentioned: files, relative to the workspace, and their texts.
+pub(super) struct Sources(Vec<(String, String)>);
+
+/// They have names. The ledger's ids are in the README's table, which is generated.
+const TOP: [&str; 2] = ["README.md", "CONTRIBUTING.md"];
+
+impl Sources {
+    /// Reads what is text.
+    pub(super) fn read(root: &Path) -> Self {
+        let mut found = Vec::new();
+        for folder in ["crates", "docs", "specs", "tests"] {
+            files(root, Path::new(folder), &mut found);
+        }
+        found.sort();
+        found.extend(TOP.map(PathBuf::from));
+        let text = |file: PathBuf| Some((file.display().to_string(), fs::read_to_string(root.join(&file)).ok()?));
+        Self(found.into_iter().filter_map(text).collect())
     }
-    found.sort();
-    found.into_iter()
+
+    /// Where a quirk is written down or handled, and who else uses that: to be looked at.
+    pub(super) fn places(&self, quirk: &str, quirks: &[Quirk]) -> Vec<String> {
+        let mut places = Vec::new();
+        for (file, text) in self.0.iter().filter(|(file, text)| !TOP.contains(&&**file) && text.contains(quirk)) {
+            for (index, line) in text.lines().enumerate().filter(|(_, line)| mentions(line, quirk)) {
+                let others = quirks.iter().filter(|other| other.id != quirk && mentions(line, &other.id));
+                places.push(also(format!("{file}:{}", index + 1), others.map(|other| other.id.as_str())));
+            }
+        }
+        for test in quirks.iter().filter(|one| one.id == quirk).flat_map(|quirk| &quirk.tests) {
+            let others = quirks.iter().filter(|other| other.id != quirk && other.tests.contains(test));
+            places.push(also(format!("the test {test}"), others.map(|other| other.id.as_str())));
+        }
+        places
+    }
+
+    /// The files that mention each of the names.
+    pub(super) fn mentions(&self, names: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (file, text) in &self.0 {
+            for name in names.iter().filter(|name| mentions(text, name)) {
+                found.entry(name.clone()).or_default().push(file.clone());
+            }
+        }
+        found
+    }
 }
 
 fn files(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {

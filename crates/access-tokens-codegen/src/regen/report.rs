@@ -75,15 +75,19 @@ impl Spec {
             && self.proofs.quirks.is_empty()
     }
 
+    /// Whether only people read what changed.
+    fn only_words(&self) -> bool {
+        self.changes.iter().flatten().all(SpecChange::is_words)
+    }
+
     /// What it asks of the next version at least, and why; `None` where `oasdiff` would have to say.
     fn bump(&self) -> Option<(Bump, &'static str)> {
-        let words = self.changes.iter().flatten().all(SpecChange::is_words);
         let wire = match &self.wire {
             Wire::Same => (Bump::Patch, "the raw client is the same"),
             Wire::Told(verdict) if verdict.findings.iter().any(Finding::breaks) => {
                 (Bump::Breaking, "oasdiff calls it breaking")
             }
-            Wire::Told(_) if words => (Bump::Patch, "the provider changed only descriptions"),
+            Wire::Told(_) if self.only_words() => (Bump::Patch, "the provider changed only descriptions"),
             Wire::Told(_) => (Bump::Minor, "the provider changed more than descriptions"),
             Wire::Unknown | Wire::Failed(_) => return None,
         };
@@ -109,7 +113,7 @@ impl Report {
         let mut page = Page { text: String::new(), format, styled };
         if let Some(why) = self.uncommitted.as_ref().filter(|_| !self.specs.is_empty()) {
             page.heading(2, "There is no commit to compare with; the files as they are now were compared");
-            page.item(why);
+            page.item(&page.code(why));
         }
         for spec in &self.specs {
             page.spec(spec);
@@ -129,12 +133,9 @@ impl Report {
                 }
             }
         }
-        let bumps: Vec<_> = self.specs.iter().map(Spec::bump).collect();
         if self.specs.iter().any(|spec| spec.client.is_some()) {
-            let bump = bumps
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .and_then(|bumps| bumps.into_iter().max_by_key(|bump| bump.0));
+            let bumps = self.specs.iter().map(Spec::bump).collect::<Option<Vec<_>>>();
+            let bump = bumps.and_then(|bumps| bumps.into_iter().max_by_key(|bump| bump.0));
             page.version(bump, version);
         }
         if !self.written.is_empty() {
@@ -173,7 +174,7 @@ impl Page {
         if let Some(changes) = &spec.changes {
             self.changes(changes, &spec.usage);
         }
-        self.wire(&spec.wire, spec.changes.iter().flatten().all(SpecChange::is_words));
+        self.wire(&spec.wire, spec.only_words());
         if let Some(client) = &spec.client {
             self.client(client);
         }
@@ -374,8 +375,7 @@ impl Page {
         if lines.is_empty() {
             return;
         }
-        let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or_default();
-        let fence = "`".repeat(longest.max(2) + 1);
+        let fence = "`".repeat(lines.iter().map(|line| ticks(line)).max().unwrap_or_default().max(2) + 1);
         if self.format == Format::Markdown {
             self.line(&format!("\n  {fence}diff"));
         }
@@ -411,8 +411,7 @@ impl Page {
         match self.format {
             Format::Text => text,
             Format::Markdown => {
-                let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-                let (fence, gap) = ("`".repeat(longest + 1), if longest > 0 { " " } else { "" });
+                let (fence, gap) = ("`".repeat(ticks(&text) + 1), if ticks(&text) > 0 { " " } else { "" });
                 format!("{fence}{gap}{text}{gap}{fence}")
             }
         }
@@ -420,6 +419,11 @@ impl Page {
 }
 
 const LONGEST_LIST: usize = 60;
+
+/// The longest run of backticks in a text, which a fence around it must be longer than.
+fn ticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
+}
 
 /// "2 added, 1 removed".
 fn counted<const N: usize>(counts: [(usize, String); N], none: &str) -> String {

@@ -20,11 +20,9 @@ impl Usage {
                     let Some(operation) = item.get(method) else { continue };
                     let mut open = Vec::new();
                     references(operation, &mut open);
-                    open.extend(item.get("parameters").into_iter().flat_map(|parameters| {
-                        let mut shared = Vec::new();
-                        references(parameters, &mut shared);
-                        shared
-                    }));
+                    if let Some(shared) = item.get("parameters") {
+                        references(shared, &mut open);
+                    }
                     open.extend(schemes(operation.get("security").or(document.get("security"))));
                     usage.follow(document, &format!("{} {path}", method.to_uppercase()), open);
                 }
